@@ -1,0 +1,145 @@
+"""Make .venv with the pinned requirements. Called by scripts/inv; needs only Python itself.
+
+Safe against two at once (a lock of the operating system, which dies with its holder) and against
+interruption (the stamp is written last; without it everything is made anew).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+
+ROOT = Path(__file__).absolute().parent.parent
+VENV = ROOT / ".venv"
+LOCK = ROOT / "requirements.lock"
+STAMP = VENV / "installed.lock"
+LOG = ROOT / ".soundbite" / "logs" / "install.log"
+TIMEOUT = 1800
+WAIT = 1800
+
+
+def main() -> int:
+    """Install if needed; 0 if everything is there afterwards."""
+    signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGINT, _terminate)
+    try:
+        LOG.parent.mkdir(parents=True, exist_ok=True)
+        with (LOG.parent / "install.lock").open("w") as lock:
+            if not _acquire(lock.fileno()):
+                return _fail(f"another installation has been running for {WAIT // 60} minutes", "End it, then try again.")
+            return 0 if _installed() else _install()
+    except OSError as error:
+        return _fail(f"{error.strerror}: {error.filename or ROOT}", "The checkout must be writable, with 1 GB free.")
+
+
+def _acquire(handle: int) -> bool:
+    told = False
+    deadline = time.monotonic() + WAIT
+    while time.monotonic() < deadline:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if not told:
+                _say("another inv is installing; waiting for it …")
+                told = True
+            time.sleep(0.2)
+        else:
+            return True
+    return False
+
+
+def _installed() -> bool:
+    return STAMP.exists() and STAMP.read_bytes() == LOCK.read_bytes() and (VENV / "bin" / "python").exists()
+
+
+def _install() -> int:
+    wanted = LOCK.read_bytes()
+    count = wanted.count(b"==")
+    _say(f"first run, or new requirements: installing {count} packages into .venv (about a minute) …")
+    # What an interrupted or older installation left cannot be trusted file by file.
+    if VENV.exists():
+        shutil.rmtree(VENV)
+    started = time.monotonic()
+    commands = [
+        ["-m", "venv", str(VENV)],
+        ["-m", "pip", "install", "--require-hashes", "--no-input", "--disable-pip-version-check", "-r", str(LOCK)],
+    ]
+    pythons = [sys.executable, str(VENV / "bin" / "python")]
+    with LOG.open("w") as log:
+        for python, command in zip(pythons, commands, strict=True):
+            code = _run([python, *command], log.fileno(), started)
+            if code:
+                _say(_tail())
+                return _fail(
+                    f"'{' '.join(command[1:3])}' ended with exit code {code}; its output is in {LOG}",
+                    "Is the network there, and 1 GB free? Run the same command again: it starts afresh.",
+                )
+    STAMP.with_suffix(".new").write_bytes(wanted)
+    STAMP.with_suffix(".new").replace(STAMP)
+    _say(f"installed in {time.monotonic() - started:.0f} s")
+    return 0
+
+
+def _run(command: list[str], log: int, started: float) -> int:
+    """Run one step in a process group of its own, telling every few seconds what it is at."""
+    child = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
+    terminal = sys.stderr.isatty()
+    told = started
+    try:
+        while child.poll() is None:
+            time.sleep(0.1)
+            now = time.monotonic()
+            if now - started > TIMEOUT:
+                _say(f"not done after {TIMEOUT // 60} minutes, giving up")
+                _end(child)
+                return 124
+            if now - told > (1 if terminal else 15):
+                told = now
+                line = (_tail().splitlines() or [""])[-1].strip()[:70]
+                print(f"\r\x1b[2K  {now - started:3.0f} s  {line}" if terminal else f"  {now - started:3.0f} s  {line}",
+                      end="" if terminal else "\n", file=sys.stderr, flush=True)
+    except BaseException:
+        _end(child)
+        raise
+    if terminal:
+        print("\r\x1b[2K", end="", file=sys.stderr, flush=True)
+    return child.returncode
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    for signum in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(child.pid, signum)
+            child.wait(3)
+        except (ProcessLookupError, subprocess.TimeoutExpired):
+            continue
+    child.wait()
+
+
+def _tail() -> str:
+    return "\n".join(LOG.read_text(errors="replace").splitlines()[-15:])
+
+
+def _terminate(signum: int, _frame: FrameType | None) -> None:
+    _say("interrupted; the next run starts afresh")
+    sys.exit(128 + signum)
+
+
+def _say(text: str) -> None:
+    print(f"inv: {text}", file=sys.stderr, flush=True)
+
+
+def _fail(what: str, hint: str) -> int:
+    print(f"inv: {what}\n→ {hint}", file=sys.stderr, flush=True)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

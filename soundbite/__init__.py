@@ -1,0 +1,1 @@
+"""The deployment workflow of SoundBite: everything that `inv` does, usable without Invoke."""

@@ -1,0 +1,185 @@
+"""AWS as one environment sees it: its session, its clients, its credentials' account."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from .errors import ConfigurationError, SoundbiteError
+
+if TYPE_CHECKING:
+    from boto3 import Session
+
+    from .environment import Environment
+
+_EMULATED_SECRET = "emulated"  # noqa: S105 - emulators do not look at it
+_AWS_VARIABLES = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_SECURITY_TOKEN",
+    "AWS_PROFILE",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+    "AWS_ENDPOINT_URL",
+    "AWS_ROLE_ARN",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+)
+"""The variables that choose an account, an endpoint or credentials (AWS SDKs and Tools Reference Guide)."""
+
+_CONNECT_TIMEOUT = 3
+_READ_TIMEOUT = 20
+_ATTEMPTS = 3
+
+
+class Cloud:
+    """One environment's AWS. Clients are made once each and are safe to use from threads.
+
+    Parameters
+    ----------
+    environment:
+        Whose AWS: its region, profile, endpoint; emulated AWS also gets credentials that name its account.
+    """
+
+    def __init__(self, environment: Environment) -> None:
+        self.environment = environment
+        self._clients: dict[str, Any] = {}
+        self._making = threading.Lock()
+        self._session: Session | None = None
+
+    def client(self, service: str) -> Any:
+        """Return the boto3 client of a service, such as `dynamodb`."""
+        from botocore.config import Config
+        from botocore.exceptions import BotoCoreError
+
+        with self._making:
+            if service not in self._clients:
+                try:
+                    self._session = self._session or self._make_session()
+                    self._clients[service] = self._session.client(
+                        service,  # type: ignore[call-overload]
+                        endpoint_url=self.environment.endpoint_url,
+                        config=Config(
+                            connect_timeout=_CONNECT_TIMEOUT,
+                            read_timeout=_READ_TIMEOUT,
+                            retries={"total_max_attempts": _ATTEMPTS, "mode": "standard"},
+                            s3={"addressing_style": "path"} if self.environment.endpoint_url else None,
+                        ),
+                    )
+                except BotoCoreError as error:
+                    raise ConfigurationError(f"No {service} client for {self.environment.name}: {error}") from None
+            return self._clients[service]
+
+    def require_account(self) -> str:
+        """Compare the credentials' account with the environment's.
+
+        Returns
+        -------
+        str
+            The caller's ARN.
+
+        Raises
+        ------
+        ConfigurationError
+            There are no credentials, they are not valid, or they belong to another account.
+        """
+        name, wanted = self.environment.name, self.environment.aws.account_id
+        try:
+            with explained("sts:GetCallerIdentity", self.environment):
+                identity = self.client("sts").get_caller_identity()
+        except SoundbiteError as error:
+            raise ConfigurationError(error.message, error.hint) from None
+        if identity["Account"] != wanted:
+            raise ConfigurationError(
+                f"The credentials belong to account {identity['Account']}, but {name} is account {wanted} "
+                f"({self.environment.settings['AWS_ACCOUNT_ID'].origin}). Nothing was changed.",
+                f"Use credentials of {wanted} (AWS_PROFILE, aws sso login), or correct AWS_ACCOUNT_ID.",
+            )
+        return str(identity["Arn"])
+
+    def variables(self) -> dict[str, str]:
+        """Return a whole environment for a child process: this process's own, with exactly this AWS in it."""
+        variables = dict(os.environ)
+        if self.environment.emulated:
+            for name in _AWS_VARIABLES:
+                variables.pop(name, None)
+            key_id = self.environment.aws.access_key_id or self.environment.aws.account_id
+            variables |= {"AWS_ACCESS_KEY_ID": key_id, "AWS_SECRET_ACCESS_KEY": _EMULATED_SECRET}
+        elif self.environment.aws.profile:
+            variables["AWS_PROFILE"] = self.environment.aws.profile
+        if self.environment.endpoint_url:
+            variables["AWS_ENDPOINT_URL"] = self.environment.endpoint_url
+        region = self.environment.aws.region
+        return variables | {"AWS_REGION": region, "AWS_DEFAULT_REGION": region}
+
+    def _make_session(self) -> Session:
+        import boto3
+
+        aws = self.environment.aws
+        if self.environment.emulated:
+            return boto3.Session(
+                aws_access_key_id=aws.access_key_id or aws.account_id,
+                aws_secret_access_key=_EMULATED_SECRET,
+                region_name=aws.region,
+            )
+        return boto3.Session(profile_name=aws.profile, region_name=aws.region)
+
+
+@contextmanager
+def explained(action: str, environment: Environment) -> Iterator[None]:
+    """Turn the errors of boto3 into ours.
+
+    Parameters
+    ----------
+    action:
+        What was asked, as IAM names it, for example `dynamodb:DescribeTable`.
+
+    Raises
+    ------
+    SoundbiteError
+        The call failed: no credentials, refused, out of reach, or AWS said no.
+    """
+    from botocore.exceptions import (
+        BotoCoreError,
+        ClientError,
+        ConnectTimeoutError,
+        CredentialRetrievalError,
+        EndpointConnectionError,
+        NoCredentialsError,
+        PartialCredentialsError,
+        ReadTimeoutError,
+        SSOError,
+    )
+
+    where = environment.endpoint_url or f"AWS in {environment.aws.region}"
+    try:
+        yield
+    except (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError, SSOError) as error:
+        raise SoundbiteError(
+            f"There are no usable credentials for {environment.name} (account {environment.aws.account_id}): {error}",
+            "Set AWS_PROFILE, run aws sso login, or export the access key of that account.",
+        ) from None
+    except (EndpointConnectionError, ConnectTimeoutError, ReadTimeoutError) as error:
+        raise SoundbiteError(
+            f"{where} does not answer {action}: {error}",
+            "Is the emulator running (inv dev.status)?" if environment.emulated else "Check the network and AWS_REGION.",
+        ) from None
+    except ClientError as error:
+        code = error.response.get("Error", {}).get("Code", "")
+        text = error.response.get("Error", {}).get("Message", "")
+        hint = ""
+        if code in {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}:
+            hint = "The credentials have expired: sign in again (aws sso login)."
+        elif code in {"InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch"}:
+            hint = "The credentials are not valid: check AWS_PROFILE or the exported keys."
+        elif code in {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}:
+            hint = f"The credentials lack the permission {action}."
+        raise SoundbiteError(f"{where} refused {action}: {code}: {text}", hint) from None
+    except BotoCoreError as error:
+        raise SoundbiteError(f"{action} failed in {environment.name}: {error}") from None

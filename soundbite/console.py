@@ -1,0 +1,130 @@
+"""What a person sees: results on stdout, everything else on stderr, secrets nowhere.
+
+Every line that leaves the workflow goes through here, because here the values of secrets are masked.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TextIO
+
+_MASK = "********"
+_SHORTEST_SECRET = 4
+"""Shorter values are not masked: they would blot out half of every line, and protect nothing."""
+
+_secrets: set[str] = set()
+_writing = threading.RLock()
+
+_COLOURS = {"red": 31, "green": 32, "yellow": 33, "blue": 34, "magenta": 35, "cyan": 36, "dim": 2, "bold": 1}
+
+
+def conceal(value: str) -> None:
+    """Mask a secret's value, and each longer line of it, in everything printed from now on."""
+    for part in (value, *value.splitlines()):
+        if len(part.strip()) >= _SHORTEST_SECRET:
+            _secrets.add(part.strip())
+
+
+def redact(text: str) -> str:
+    """Return the text with every known secret masked."""
+    for secret in sorted(_secrets, key=len, reverse=True):
+        text = text.replace(secret, _MASK)
+    return text
+
+
+def paint(text: str, colour: str, stream: TextIO | None = None) -> str:
+    """Colour a text where the stream is a terminal and NO_COLOR (no-color.org) is not set."""
+    if not _is_terminal(stream or sys.stderr) or os.environ.get("NO_COLOR"):
+        return text
+    return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m"
+
+
+def say(text: str = "") -> None:
+    """Print a line of progress or explanation, on stderr."""
+    _write(sys.stderr, text)
+
+
+def result(text: str) -> None:
+    """Print a line of what was asked for, on stdout."""
+    _write(sys.stdout, text)
+
+
+def result_json(value: object) -> None:
+    """Print a value as JSON on stdout."""
+    result(json.dumps(value, indent=2, default=str))
+
+
+def warn(text: str) -> None:
+    """Print a warning, on stderr."""
+    say(f"{paint('!', 'yellow')} {text}")
+
+
+def error(text: str) -> None:
+    """Print why the task failed, on stderr."""
+    say(f"{paint('✗', 'red')} {text}")
+
+
+def table(rows: Sequence[Sequence[str]], heading: Sequence[str] = ()) -> None:
+    """Print rows on stdout, in columns as wide as their widest cell."""
+    lines = [tuple(heading), *rows] if heading else list(rows)
+    widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
+    for number, line in enumerate(lines):
+        text = "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        result(paint(text, "bold", sys.stdout) if heading and number == 0 else text)
+
+
+@dataclass
+class Step:
+    """One step of a journey; `detail` says how it ended."""
+
+    name: str
+    detail: str = ""
+
+
+@contextmanager
+def step(name: str) -> Iterator[Step]:
+    """Tell one step in one line, with its duration; on a terminal also that it has begun.
+
+    Parameters
+    ----------
+    name:
+        What is being done, in a word or two.
+    """
+    current = Step(name)
+    started = time.monotonic()
+    live = _is_terminal(sys.stderr)
+    if live:
+        _write(sys.stderr, f"{paint('◦', 'dim')} {name} …", end="\r")
+    try:
+        yield current
+    except BaseException:
+        _step_line("✗", "red", current, started, live=live)
+        raise
+    _step_line("✓", "green", current, started, live=live)
+
+
+def _step_line(mark: str, colour: str, current: Step, started: float, *, live: bool) -> None:
+    took = f"{time.monotonic() - started:.1f}s"
+    clear = "\x1b[2K" if live else ""
+    _write(sys.stderr, f"{clear}{paint(mark, colour)} {current.name:<15} {current.detail}  {paint(took, 'dim')}")
+
+
+def _is_terminal(stream: TextIO) -> bool:
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def _write(stream: TextIO, text: str, end: str = "\n") -> None:
+    with _writing:
+        try:
+            stream.write(redact(text) + end)
+            stream.flush()
+        except BrokenPipeError:
+            # Whoever read us has gone (`inv … | head`): the work goes on, silently.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

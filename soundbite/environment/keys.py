@@ -1,0 +1,237 @@
+"""Every key of an env file: its type, its default, and what it is for.
+
+A section is a frozen dataclass, and a key is one of its fields: `Queue.visibility_timeout` is
+`QUEUE_VISIBILITY_TIMEOUT`. This is the one list: loading, validation and envs/README.md are made from it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar
+
+from . import kinds
+from .kinds import Kind
+
+REQUIRED = "required"
+
+
+@dataclass(frozen=True)
+class Key:
+    """What is known of one key.
+
+    Attributes
+    ----------
+    default:
+        The text it has where no layer sets it; REQUIRED where there is none. "" gives None.
+    process:
+        Whether a local environment takes it from the process's own variables.
+    synth:
+        Whether the infrastructure depends on it.
+    """
+
+    kind: Kind
+    doc: str
+    default: str = REQUIRED
+    process: bool = True
+    synth: bool = False
+
+
+def _key(kind: Kind, doc: str, default: str = REQUIRED, *, process: bool = True, synth: bool = False) -> Any:
+    return field(metadata={"key": Key(kind, doc, default, process, synth)})
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """The project and the environment's place in it."""
+
+    prefix: ClassVar[str] = ""
+
+    project: str = _key(
+        kinds.PROJECT_NAME, "The application's name; stacks are `PROJECT-environment-Stack`.", synth=True, process=False
+    )
+    purpose: str | None = _key(kinds.TEXT, "One line for `inv envs.list`.", "")
+    promoted_from: str | None = _key(
+        kinds.ENVIRONMENT_NAME, "The environment before this one in the chain; empty for the first.", "", process=False
+    )
+    platform: str = _key(
+        kinds.choice("local", "hosts", "ecs"),
+        "Where the application runs: on this machine, on EC2 hosts, on ECS.",
+        process=False,
+    )
+    owner: str = _key(kinds.TEXT, "The `Owner` tag of every resource.", synth=True, process=False)
+    cost_center: str = _key(kinds.TEXT, "The `CostCenter` tag of every resource.", synth=True, process=False)
+    checks: tuple[str, ...] = _key(kinds.WORDS, "Python modules with the application's own checks.", "")
+    state_dir: str = _key(
+        kinds.TEXT,
+        "Where local environments keep their state; relative to the checkout.",
+        ".soundbite",
+    )
+    retain_data: bool = _key(
+        kinds.FLAG, "Whether table and bucket outlive the destruction of their stack.", "yes", synth=True
+    )
+
+
+@dataclass(frozen=True)
+class Aws:
+    """The account."""
+
+    prefix: ClassVar[str] = "AWS_"
+
+    account_id: str = _key(
+        kinds.ACCOUNT,
+        "The only account that this environment may change; compared with the credentials' own before anything is.",
+        synth=True,
+        process=False,
+    )
+    region: str = _key(kinds.REGION, "The region of everything.", synth=True, process=False)
+    profile: str | None = _key(kinds.TEXT, "A profile of the AWS configuration files; empty: the usual chain.", "")
+    endpoint_url: str | None = _key(
+        kinds.URL, "Where AWS is, if not at AWS: an emulator that runs already (`EMULATOR=external`).", ""
+    )
+    access_key_id: str | None = _key(
+        kinds.ACCOUNT,
+        "Emulated AWS only: 12 digits, which emulators take for the account. Real credentials never stand in a file.",
+        "",
+        process=False,
+    )
+
+
+@dataclass(frozen=True)
+class Emulator:
+    """Emulated AWS."""
+
+    prefix: ClassVar[str] = "EMULATOR"
+
+    mode: str = _key(
+        kinds.choice("none", "embedded", "external"),
+        "`embedded`: started and stopped by the workflow; `external`: one that runs already; `none`: real AWS.",
+        "none",
+    )
+    port: int = _key(kinds.PORT, "The embedded emulator's port on 127.0.0.1.", "4566")
+
+
+@dataclass(frozen=True)
+class App:
+    """The application and how it is built, started and asked."""
+
+    prefix: ClassVar[str] = "APP_"
+
+    dir: str = _key(kinds.TEXT, "The application's folder; relative to the checkout.")
+    install: tuple[str, ...] | None = _key(kinds.COMMAND, "Installs its dependencies; empty: there are none.", "")
+    install_inputs: tuple[str, ...] = _key(
+        kinds.WORDS, "Globs in APP_DIR; APP_INSTALL runs again when one of these files changed.", ""
+    )
+    build: tuple[str, ...] | None = _key(kinds.COMMAND, "Builds it; empty: nothing to build.", "")
+    build_inputs: tuple[str, ...] = _key(
+        kinds.WORDS, "Globs in APP_DIR; APP_BUILD runs again when one of these files changed.", ""
+    )
+    build_outputs: tuple[str, ...] = _key(kinds.WORDS, "Globs in APP_DIR; APP_BUILD runs again when they are gone.", "")
+    start: tuple[str, ...] = _key(kinds.COMMAND, "Starts it.")
+    reload: tuple[str, ...] | None = _key(
+        kinds.COMMAND,
+        "Starts it so that it follows changes of its source; empty: APP_START. "
+        "With `--inspect`, the variable INSPECT tells it where node's debugger shall listen.",
+        "",
+    )
+    host: str = _key(kinds.TEXT, "The address it listens on.", "127.0.0.1")
+    port: int = _key(kinds.PORT, "The port it listens on.", "3000")
+    url: str = _key(kinds.URL, "Where its users reach it.")
+    health_path: str = _key(kinds.URL_PATH, "Answers 200 when the process is up.", "/")
+    ready_path: str | None = _key(
+        kinds.URL_PATH, "Answers 200 when what it depends on answers; empty: APP_HEALTH_PATH.", ""
+    )
+    start_timeout: float = _key(kinds.duration(1, 600, "from 1s to 10m"), "How long a start may take.", "60s")
+    inspect_port: int = _key(kinds.PORT, "The debugger's port on 127.0.0.1 with `--inspect`.", "9229")
+    dockerfile: str = _key(kinds.TEXT, "The Dockerfile; relative to APP_DIR.", "Dockerfile")
+    docker_target: str = _key(kinds.TEXT, "The stage of the Dockerfile that this environment runs.", "production")
+
+
+@dataclass(frozen=True)
+class Processor:
+    """The Lambda function behind the queue."""
+
+    prefix: ClassVar[str] = "PROCESSOR_"
+
+    artifact: str | None = _key(
+        kinds.TEXT, "The folder with its code, as APP_BUILD leaves it in APP_DIR; empty: no processor.", "", synth=True
+    )
+    handler: str = _key(kinds.TEXT, "The handler in it.", "index.handler", synth=True)
+    runtime: str = _key(kinds.TEXT, "The Lambda runtime.", "nodejs24.x", synth=True)
+    memory_mb: int = _key(kinds.integer(128, 10240), "Memory, in MiB.", "512", synth=True)
+    timeout: float = _key(
+        kinds.duration(1, 900, "from 1s to 15m"),
+        "The longest a batch may take; not longer than QUEUE_VISIBILITY_TIMEOUT (Lambda's own rule).",
+        "25s",
+        synth=True,
+    )
+    batch_size: int = _key(kinds.integer(1, 10), "Messages a batch.", "5", synth=True)
+
+
+@dataclass(frozen=True)
+class Table:
+    """The DynamoDB table."""
+
+    prefix: ClassVar[str] = "TABLE_"
+
+    ttl_days: int = _key(kinds.integer(1, 3650), "Days until an item is deleted.", synth=True)
+    backup: bool = _key(kinds.FLAG, "Point-in-time recovery.", synth=True)
+
+
+@dataclass(frozen=True)
+class Queue:
+    """The SQS queue and its dead-letter queue."""
+
+    prefix: ClassVar[str] = "QUEUE_"
+
+    visibility_timeout: float = _key(
+        kinds.duration(1, 43200, "from 1s to 12h"), "How long a message received is hidden from others.", synth=True
+    )
+    max_receives: int = _key(
+        kinds.integer(1, 1000), "Receives until a message goes to the dead-letter queue.", "3", synth=True
+    )
+    retention: float = _key(
+        kinds.duration(60, 1209600, "from 1m to 14d"), "How long the queues keep a message.", "14d", synth=True
+    )
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """The S3 bucket."""
+
+    prefix: ClassVar[str] = "BUCKET_"
+
+    versioned: bool = _key(kinds.FLAG, "Whether objects keep their versions.", synth=True)
+
+
+@dataclass(frozen=True)
+class Logs:
+    """The logs."""
+
+    prefix: ClassVar[str] = "LOGS_"
+
+    retention_days: int = _key(
+        kinds.one_of_numbers(1, 3, 5, 7, 14, 30, 60, 90, 180, 365),
+        "Days that CloudWatch keeps them.",
+        synth=True,
+    )
+
+
+SECTIONS: tuple[type, ...] = (Workflow, Aws, Emulator, App, Processor, Table, Queue, Bucket, Logs)
+
+PASSED_ON = {
+    "APP_ENV_": "given to the application, without the prefix",
+    "PROCESSOR_ENV_": "given to the processor, without the prefix",
+}
+"""Prefixes whose keys are not ours: they go to the application or the processor as they are."""
+
+
+def key_name(section: type, name: str) -> str:
+    """Return the key of a section's field, for example QUEUE_VISIBILITY_TIMEOUT."""
+    if section is Emulator:
+        return "EMULATOR" if name == "mode" else f"EMULATOR_{name.upper()}"
+    return f"{section.prefix}{name.upper()}"  # type: ignore[attr-defined,no-any-return]
+
+
+def all_keys() -> dict[str, Key]:
+    """Return every key of ours, in the order of the documentation."""
+    return {key_name(section, f.name): f.metadata["key"] for section in SECTIONS for f in fields(section)}

@@ -1,0 +1,113 @@
+"""How the text of a setting becomes a value: one parser a kind, each raising ValueError with a reason."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of value: its name in the documentation and its parser."""
+
+    name: str
+    parse: Callable[[str], Any]
+
+
+def _matching(pattern: str, form: str) -> Callable[[str], str]:
+    compiled = re.compile(pattern)
+
+    def parse(text: str) -> str:
+        if not compiled.fullmatch(text):
+            raise ValueError(f"must be {form}")
+        return text
+
+    return parse
+
+
+def _integer(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,9}", text) or not low <= int(text) <= high:
+            raise ValueError(f"must be a whole number from {low} to {high}")
+        return int(text)
+
+    return parse
+
+
+def _flag(text: str) -> bool:
+    if text not in {"yes", "no"}:
+        raise ValueError("must be yes or no")
+    return text == "yes"
+
+
+def seconds(text: str) -> float:
+    """Parse a duration such as `30s`, `5m` or `14d` into seconds."""
+    match = _DURATION.fullmatch(text)
+    if not match:
+        raise ValueError("must be a duration such as 500ms, 30s, 5m, 2h or 14d")
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+def _duration(low: float, high: float, shown: str) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        value = seconds(text)
+        if not low <= value <= high:
+            raise ValueError(f"must be a duration {shown}")
+        return value
+
+    return parse
+
+
+def _command(text: str) -> tuple[str, ...]:
+    try:
+        words = tuple(shlex.split(text))
+    except ValueError as error:
+        raise ValueError(f"is not a command: {error}") from None
+    if not words:
+        raise ValueError("must be a command")
+    return words
+
+
+def words(text: str) -> tuple[str, ...]:
+    """Split at white space."""
+    return tuple(text.split())
+
+
+TEXT = Kind("text", str)
+FLAG = Kind("yes / no", _flag)
+COMMAND = Kind("command", _command)
+WORDS = Kind("words", words)
+PORT = Kind("port", _integer(1, 65535))
+ACCOUNT = Kind("12 digits", _matching(r"\d{12}", "an AWS account id of 12 digits"))
+REGION = Kind("AWS region", _matching(r"[a-z]{2}(-[a-z]+)+-\d", "an AWS region such as eu-central-1"))
+URL = Kind("address", _matching(r"https?://[^\s/?#@]+(/[^\s?#]*)?", "an address such as https://api.example.com"))
+URL_PATH = Kind("URL path", _matching(r"/[^\s?#]*", "a path beginning with /"))
+PROJECT_NAME = Kind("name", _matching(r"[A-Za-z][A-Za-z0-9]{0,30}", "a name of up to 31 letters and digits"))
+ENVIRONMENT_NAME = Kind("environment", _matching(r"[a-z][a-z0-9-]*", "an environment's name"))
+
+
+def integer(low: int, high: int) -> Kind:
+    """Return the kind of whole numbers from `low` to `high`."""
+    return Kind(f"{low} to {high}", _integer(low, high))
+
+
+def duration(low: float, high: float, shown: str) -> Kind:
+    """Return the kind of durations from `low` to `high` seconds; `shown` puts the bounds in words."""
+    return Kind(f"duration {shown}", _duration(low, high, shown))
+
+
+def choice(*options: str) -> Kind:
+    """Return the kind of values that are one of `options`."""
+    return Kind(" / ".join(options), _matching("|".join(map(re.escape, options)), f"one of {', '.join(options)}"))
+
+
+def one_of_numbers(*options: int) -> Kind:
+    """Return the kind of whole numbers that are one of `options`."""
+    listed = choice(*map(str, options))
+    return Kind(listed.name, lambda text: int(listed.parse(text)))

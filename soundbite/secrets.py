@@ -1,0 +1,91 @@
+"""Binding: references become values, at the last moment, and secrets are masked from then on."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from . import console
+from .cloud import explained
+from .errors import ConfigurationError, SoundbiteError
+
+if TYPE_CHECKING:
+    from .cloud import Cloud
+    from .environment import Reference, Setting
+
+
+def bind(settings: Mapping[str, Setting], cloud: Cloud, output: Callable[[str], str]) -> dict[str, str]:
+    """Bind settings to their values.
+
+    Parameters
+    ----------
+    settings:
+        Settings by the name that the application reads, such as `Environment.app_env`.
+    output:
+        Gives the value of a stack output by `Stack.OutputName`; raises ConfigurationError if there is none.
+
+    Raises
+    ------
+    ConfigurationError
+        Some references lead nowhere: all of them at once, each with its file and line.
+    """
+    values: dict[str, str] = {}
+    problems: list[str] = []
+    for name, setting in settings.items():
+        if setting.reference is None:
+            values[name] = setting.text
+            continue
+        try:
+            if setting.reference.kind == "output":
+                values[name] = output(setting.reference.target)
+            else:
+                values[name] = read(setting.reference, cloud)
+        except SoundbiteError as error:
+            problems.append(f"  {setting.origin}: {setting.key}={setting.reference}: {error.message}")
+    if problems:
+        raise ConfigurationError(
+            f"{len(problems)} setting(s) of {cloud.environment.name} lead nowhere:\n" + "\n".join(problems),
+            "Make the missing secrets; inv cdk.deploy makes missing outputs.",
+        )
+    return values
+
+
+def read(reference: Reference, cloud: Cloud) -> str:
+    """Read one secret and mask it in all output from now on.
+
+    Raises
+    ------
+    SoundbiteError
+        It is not there, is empty, or may not be read.
+    """
+    if reference.kind == "env":
+        value = os.environ.get(reference.target, "")
+    elif reference.kind == "ssm":
+        with explained("ssm:GetParameter", cloud.environment):
+            answer = cloud.client("ssm").get_parameter(Name=reference.target, WithDecryption=True)
+        value = str(answer["Parameter"]["Value"])
+    else:
+        value = _from_secrets_manager(reference.target, cloud)
+    if not value:
+        raise SoundbiteError("it is empty or not set")
+    console.conceal(value)
+    return value
+
+
+def _from_secrets_manager(target: str, cloud: Cloud) -> str:
+    name, _, key = target.partition("#")
+    with explained("secretsmanager:GetSecretValue", cloud.environment):
+        answer = cloud.client("secretsmanager").get_secret_value(SecretId=name)
+    text = answer.get("SecretString")
+    if text is None:
+        raise SoundbiteError(f"{name} holds binary data, not text")
+    console.conceal(text)
+    if not key:
+        return str(text)
+    try:
+        document = json.loads(text)
+        return str(document[key])
+    except (ValueError, KeyError, TypeError):
+        raise SoundbiteError(f"{name} is not a JSON object with the key {key}") from None

@@ -1,0 +1,178 @@
+"""The one place where commands are run: a list, never a shell; a deadline; masked output.
+
+Each command gets a process group of its own, so that ending it ends everything it started. (Invoke's
+own `run` cannot do any of this: it makes a string, and orphans the child on SIGTERM.)
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from . import console
+from .errors import SoundbiteError
+
+GRACE = 5.0
+"""Seconds between SIGTERM and SIGKILL."""
+
+_TAIL = 40
+"""Lines of a failed command's output that its error shows."""
+
+
+@dataclass(frozen=True)
+class Completed:
+    """A command that ended: its exit code and what it printed on stdout and on stderr."""
+
+    argv: tuple[str, ...]
+    code: int
+    stdout: str
+    stderr: str
+
+
+class CommandFailed(SoundbiteError):
+    """A command ended with an exit code other than 0, or not within its deadline."""
+
+    def __init__(self, completed: Completed, reason: str = "") -> None:
+        output = (completed.stderr.rstrip() + "\n" + completed.stdout.rstrip()).strip().splitlines()
+        tail = "\n".join(f"  {line}" for line in output[-_TAIL:])
+        reason = reason or f"ended with exit code {completed.code}"
+        super().__init__(console.redact(f"{shlex.join(completed.argv)} {reason}." + (f"\n{tail}" if tail else "")))
+        self.completed = completed
+
+
+def find(tool: str, path: str | None = None) -> str:
+    """Return where a tool is.
+
+    Raises
+    ------
+    SoundbiteError
+        It is not on PATH.
+    """
+    found = shutil.which(tool, path=path)
+    if found is None:
+        raise SoundbiteError(f"{tool} is not installed, or not on PATH.", "inv doctor says how to get it.")
+    return found
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    timeout: float,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    stdin: str | None = None,
+    on_line: Callable[[str], None] | None = None,
+    check: bool = True,
+) -> Completed:
+    """Run a command to its end.
+
+    Parameters
+    ----------
+    argv:
+        The command and its arguments.
+    timeout:
+        Seconds until its whole process group is ended.
+    env:
+        Its whole environment; None: this process's own.
+    stdin:
+        What it reads; secrets go this way, never as an argument. None: nothing.
+    on_line:
+        Called with each line of its output as it comes, masked, from a thread.
+    check:
+        Whether an exit code other than 0 is an error.
+
+    Raises
+    ------
+    CommandFailed
+        It failed or was too slow; the message has the end of its output.
+    SoundbiteError
+        The tool is not there.
+    """
+    try:
+        process = subprocess.Popen(
+            list(argv),
+            cwd=cwd,
+            env=dict(env) if env is not None else None,
+            stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+    except FileNotFoundError:
+        if cwd is not None and not cwd.is_dir():
+            raise SoundbiteError(f"The folder {cwd} is not there, and {argv[0]} was to run in it.") from None
+        raise SoundbiteError(f"{argv[0]} is not installed, or not on PATH.", "inv doctor says how to get it.") from None
+    outputs: tuple[list[str], list[str]] = ([], [])
+    streams = (process.stdout, process.stderr)
+    readers = [
+        threading.Thread(target=_collect, args=(stream, lines, on_line), daemon=True)
+        for stream, lines in zip(streams, outputs, strict=True)
+    ]
+    late = False
+    try:
+        for reader in readers:
+            reader.start()
+        if process.stdin is not None:
+            with suppress(BrokenPipeError):
+                process.stdin.write(stdin or "")
+                process.stdin.close()
+        process.wait(timeout)
+    except subprocess.TimeoutExpired:
+        late = True
+        end_group(process)
+    except BaseException:
+        end_group(process)
+        raise
+    for reader in readers:
+        # A grandchild that left the group may hold the pipe open: its output is not waited for.
+        reader.join(GRACE)
+    completed = Completed(tuple(argv), process.returncode, "".join(outputs[0]), "".join(outputs[1]))
+    if late:
+        raise CommandFailed(completed, f"was not done within {timeout:.0f} s and was ended")
+    if check and completed.code != 0:
+        raise CommandFailed(completed)
+    return completed
+
+
+def end_group(process: subprocess.Popen[str], grace: float = GRACE) -> None:
+    """End a process and everything in its group: SIGTERM, and SIGKILL for what is left after `grace` seconds."""
+    _signal_group(process.pid, signal.SIGTERM)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(grace)
+    _signal_group(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def tail(path: Path, lines: int = 20) -> str:
+    """Return the last lines of a log file, masked; empty if there is none."""
+    try:
+        with path.open(encoding="utf-8", errors="replace") as stream:
+            return console.redact("".join(deque(stream, lines))).rstrip()
+    except FileNotFoundError:
+        return ""
+
+
+def _signal_group(pid: int, signum: signal.Signals) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signum)
+
+
+def _collect(stream: IO[str] | None, lines: list[str], on_line: Callable[[str], None] | None) -> None:
+    if stream is None:
+        return
+    for line in stream:
+        lines.append(line)
+        if on_line is not None:
+            on_line(console.redact(line.rstrip("\n")))

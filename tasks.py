@@ -1,0 +1,12 @@
+"""The map of all tasks: assembles every namespace, and nothing else."""
+
+from pathlib import Path
+
+# This file and the folder tasks/ share a name: the folder's modules are this module's children.
+__path__ = [str(Path(__file__).with_suffix(""))]
+
+from invoke import Collection
+
+from tasks import envs
+
+namespace = Collection(Collection.from_module(envs))

@@ -1,0 +1,133 @@
+"""What every task has in common: one mechanism for exit codes, signals and errors.
+
+A task is a thin function; whatever it raises becomes one clear message and the right exit code here,
+and nowhere else. Exit codes are listed in the README.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+from invoke import Exit, task
+
+from soundbite.errors import ConfigurationError, Interrupted, SoundbiteError
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from invoke import Context
+
+ENV_HELP = "The environment; see inv envs.list."
+JSON_HELP = "Print the result as JSON on stdout."
+
+
+def command(
+    *, help: dict[str, str] | None = None, default: bool = False, name: str | None = None
+) -> Callable[[Callable[..., None]], Any]:
+    """Make an Invoke task of a function.
+
+    Parameters
+    ----------
+    help:
+        A line for each argument. Every argument has a default: Invoke runs a task whose positional
+        argument is missing.
+    default:
+        Whether it is what its namespace's name alone runs.
+    """
+
+    def decorate(function: Callable[..., None]) -> Any:
+        @wraps(function)
+        def run(context: Context, *args: Any, **kwargs: Any) -> None:
+            _refuse_pretending(context)
+            before = {signum: signal.signal(signum, _interrupt) for signum in (signal.SIGINT, signal.SIGTERM)}
+            try:
+                function(context, *args, **kwargs)
+            except Interrupted as interrupted:
+                _end("Interrupted.", interrupted.exit_code)
+            except SoundbiteError as error:
+                _end(str(error), error.exit_code)
+            except OSError as error:
+                if error.filename is None and error.errno is None:
+                    _bug(error)
+                _end(_explain(error), 1)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it ends as one line and exit 1
+                _bug(error)
+            finally:
+                for signum, handler in before.items():
+                    signal.signal(signum, handler)
+
+        return task(run, help=help or {}, default=default, name=name, positional=[])
+
+    return decorate
+
+
+def _refuse_pretending(context: Context) -> None:
+    """Refuse Invoke's own --dry and --warn-only, with which a task would report what did not happen."""
+    for flag, option in (("dry", "--dry"), ("warn", "--warn-only")):
+        if context.config.run[flag]:
+            error = ConfigurationError(
+                f"Invoke's {option} (or INVOKE_RUN_{flag.upper()}) is not supported: tasks would report what did not happen.",
+                "Tasks that change a deployed environment have --plan.",
+            )
+            _end(str(error), error.exit_code)
+
+
+def _interrupt(signum: int, _frame: FrameType | None) -> None:
+    # A second signal during the clean-up must not tear it apart: it has its own deadline.
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.SIG_IGN)
+    raise Interrupted(signum)
+
+
+def _explain(error: OSError) -> str:
+    import errno
+
+    where = f": {error.filename}" if error.filename else ""
+    hints = {
+        errno.ENOSPC: "Free some space, or set STATE_DIR to a folder on another disk.",
+        errno.EDQUOT: "Free some space, or set STATE_DIR to a folder on another disk.",
+        errno.EROFS: "Make it writable, or set STATE_DIR to a folder that is.",
+        errno.EACCES: "Make it accessible to you, or set STATE_DIR to a folder that is.",
+        errno.EPERM: "Make it accessible to you, or set STATE_DIR to a folder that is.",
+    }
+    hint = hints.get(error.errno or 0, "inv doctor checks disk, tools and ports.")
+    return f"{error.strerror or error}{where}\n→ {hint}"
+
+
+def _bug(error: Exception) -> None:
+    """Report an error that nobody foresaw: one line, and the traceback in a file."""
+    if logging.getLogger("invoke").isEnabledFor(logging.DEBUG):
+        raise error
+    import tempfile
+    import time
+    import traceback
+
+    from soundbite import console, paths
+
+    text = console.redact("".join(traceback.format_exception(error)))
+    stamp = time.strftime("%Y%m%dT%H%M%S")
+    try:
+        paths.LOGS.mkdir(parents=True, exist_ok=True)
+        log = paths.LOGS / f"error-{stamp}.log"
+        log.write_text(text, encoding="utf-8")
+        where = str(log)
+    except OSError:
+        with tempfile.NamedTemporaryFile("w", prefix=f"inv-error-{stamp}-", suffix=".log", delete=False) as stream:
+            stream.write(text)
+            where = stream.name
+    _end(
+        f"Unexpected {type(error).__name__}: {error}. This is a bug in the workflow.\n→ The traceback is in {where}", 1
+    )
+
+
+def _end(message: str, code: int) -> None:
+    from soundbite import console
+
+    console.error(message)
+    sys.stdout.flush()
+    raise Exit(code=code)
