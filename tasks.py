@@ -7,6 +7,13 @@ __path__ = [str(Path(__file__).with_suffix(""))]
 
 from invoke import Collection
 
-from tasks import envs
+from tasks import cdk, dev, envs, top
 
-namespace = Collection(Collection.from_module(envs))
+namespace = Collection(
+    top.doctor,
+    top.setup_localstack,
+    top.test,
+    Collection.from_module(cdk),
+    Collection.from_module(dev),
+    Collection.from_module(envs),
+)

@@ -14,7 +14,10 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import FrameType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 ROOT = Path(__file__).absolute().parent.parent
 VENV = ROOT / ".venv"
@@ -33,7 +36,9 @@ def main() -> int:
         LOG.parent.mkdir(parents=True, exist_ok=True)
         with (LOG.parent / "install.lock").open("w") as lock:
             if not _acquire(lock.fileno()):
-                return _fail(f"another installation has been running for {WAIT // 60} minutes", "End it, then try again.")
+                return _fail(
+                    f"another installation has been running for {WAIT // 60} minutes", "End it, then try again."
+                )
             return 0 if _installed() else _install()
     except OSError as error:
         return _fail(f"{error.strerror}: {error.filename or ROOT}", "The checkout must be writable, with 1 GB free.")
@@ -103,8 +108,12 @@ def _run(command: list[str], log: int, started: float) -> int:
             if now - told > (1 if terminal else 15):
                 told = now
                 line = (_tail().splitlines() or [""])[-1].strip()[:70]
-                print(f"\r\x1b[2K  {now - started:3.0f} s  {line}" if terminal else f"  {now - started:3.0f} s  {line}",
-                      end="" if terminal else "\n", file=sys.stderr, flush=True)
+                print(
+                    f"\r\x1b[2K  {now - started:3.0f} s  {line}" if terminal else f"  {now - started:3.0f} s  {line}",
+                    end="" if terminal else "\n",
+                    file=sys.stderr,
+                    flush=True,
+                )
     except BaseException:
         _end(child)
         raise

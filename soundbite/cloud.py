@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from .errors import ConfigurationError, SoundbiteError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from boto3 import Session
 
     from .environment import Environment
 
-_EMULATED_SECRET = "emulated"  # noqa: S105 - emulators do not look at it
+_EMULATED_SECRET = "test"  # noqa: S105 - what the emulator signs presigned addresses with
 _AWS_VARIABLES = (
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
@@ -168,7 +169,9 @@ def explained(action: str, environment: Environment) -> Iterator[None]:
     except (EndpointConnectionError, ConnectTimeoutError, ReadTimeoutError) as error:
         raise SoundbiteError(
             f"{where} does not answer {action}: {error}",
-            "Is the emulator running (inv dev.status)?" if environment.emulated else "Check the network and AWS_REGION.",
+            "Is the emulator running (inv dev.status)?"
+            if environment.emulated
+            else "Check the network and AWS_REGION.",
         ) from None
     except ClientError as error:
         code = error.response.get("Error", {}).get("Code", "")

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 _MASK = "********"
 _SHORTEST_SECRET = 4
@@ -82,15 +85,20 @@ def table(rows: Sequence[Sequence[str]], heading: Sequence[str] = ()) -> None:
 
 @dataclass
 class Step:
-    """One step of a journey; `detail` says how it ended."""
+    """One step of a journey; `detail` says how it ended, `progress` what it is at."""
 
     name: str
     detail: str = ""
+    progress: str = ""
+
+    def tell(self, line: str) -> None:
+        """Take a line of a command's output as progress; fits `shell.run(on_line=…)`."""
+        self.progress = line.strip() or self.progress
 
 
 @contextmanager
 def step(name: str) -> Iterator[Step]:
-    """Tell one step in one line, with its duration; on a terminal also that it has begun.
+    """Tell one step in one line, with its duration; a long one also tells what it is at.
 
     Parameters
     ----------
@@ -99,21 +107,33 @@ def step(name: str) -> Iterator[Step]:
     """
     current = Step(name)
     started = time.monotonic()
+    ended = threading.Event()
     live = _is_terminal(sys.stderr)
-    if live:
-        _write(sys.stderr, f"{paint('◦', 'dim')} {name} …", end="\r")
+    ticker = threading.Thread(target=_tick, args=(current, started, ended, live), daemon=True)
+    ticker.start()
+    mark = paint("✗", "red")
     try:
         yield current
-    except BaseException:
-        _step_line("✗", "red", current, started, live=live)
-        raise
-    _step_line("✓", "green", current, started, live=live)
+        mark = paint("✓", "green")
+    finally:
+        ended.set()
+        ticker.join()
+        took = paint(f"{time.monotonic() - started:.1f}s", "dim")
+        _write(sys.stderr, f"{_CLEAR if live else ''}{mark} {name:<15} {current.detail}  {took}")
 
 
-def _step_line(mark: str, colour: str, current: Step, started: float, *, live: bool) -> None:
-    took = f"{time.monotonic() - started:.1f}s"
-    clear = "\x1b[2K" if live else ""
-    _write(sys.stderr, f"{clear}{paint(mark, colour)} {current.name:<15} {current.detail}  {paint(took, 'dim')}")
+_CLEAR = "\r\x1b[2K"
+_TICK_LIVE, _TICK_PLAIN = 0.5, 10.0
+"""Seconds between two signs of life: on a terminal one line is rewritten, elsewhere each is a line."""
+
+
+def _tick(current: Step, started: float, ended: threading.Event, live: bool) -> None:
+    if live:
+        _write(sys.stderr, f"{_CLEAR}{paint('◦', 'dim')} {current.name} …", end="")
+    while not ended.wait(_TICK_LIVE if live else _TICK_PLAIN):
+        width = shutil.get_terminal_size().columns if live else 160
+        text = f"◦ {current.name} … {time.monotonic() - started:.0f}s  {current.progress}"[: width - 1]
+        _write(sys.stderr, _CLEAR + text if live else text, end="" if live else "\n")
 
 
 def _is_terminal(stream: TextIO) -> bool:

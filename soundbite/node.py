@@ -89,7 +89,7 @@ def _version(program: str) -> str:
 
 
 def _shims(chosen: Node) -> Path:
-    """Return a folder with `node`, `npm` and `npx`; the bundled npm's own launchers look for files that pip left out."""
+    """Return a folder with `node`, `npm` and `npx`: the launchers that pip brings look for files it left out."""
     folder = paths.CACHE / f"node-{chosen.version}"
     scripts = chosen.bin.parent / "lib" / "node_modules" / "npm" / "bin"
     wanted = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from . import console
@@ -12,6 +11,8 @@ from .cloud import explained
 from .errors import ConfigurationError, SoundbiteError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from .cloud import Cloud
     from .environment import Reference, Setting
 

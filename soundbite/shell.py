@@ -13,17 +13,21 @@ import signal
 import subprocess
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from . import console
 from .errors import SoundbiteError
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
 GRACE = 5.0
 """Seconds between SIGTERM and SIGKILL."""
+
+_running: set[subprocess.Popen[str]] = set()
 
 _TAIL = 40
 """Lines of a failed command's output that its error shows."""
@@ -121,6 +125,7 @@ def run(
         for stream, lines in zip(streams, outputs, strict=True)
     ]
     late = False
+    _running.add(process)
     try:
         for reader in readers:
             reader.start()
@@ -135,6 +140,8 @@ def run(
     except BaseException:
         end_group(process)
         raise
+    finally:
+        _running.discard(process)
     for reader in readers:
         # A grandchild that left the group may hold the pipe open: its output is not waited for.
         reader.join(GRACE)
@@ -146,6 +153,24 @@ def run(
     return completed
 
 
+def spawn(argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, output: int) -> subprocess.Popen[bytes]:
+    """Start a command that shall outlive us: in a session of its own, its output going to a file descriptor."""
+    return subprocess.Popen(
+        list(argv),
+        env=dict(env),
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        start_new_session=True,
+    )
+
+
+def shown(argv: Sequence[str]) -> str:
+    """Return a command as one would type it."""
+    return shlex.join(argv)
+
+
 def end_group(process: subprocess.Popen[str], grace: float = GRACE) -> None:
     """End a process and everything in its group: SIGTERM, and SIGKILL for what is left after `grace` seconds."""
     _signal_group(process.pid, signal.SIGTERM)
@@ -153,6 +178,12 @@ def end_group(process: subprocess.Popen[str], grace: float = GRACE) -> None:
         process.wait(grace)
     _signal_group(process.pid, signal.SIGKILL)
     process.wait()
+
+
+def end_all() -> None:
+    """End every command that any thread is running; each `run` then fails in its own thread."""
+    for process in list(_running):
+        end_group(process)
 
 
 def tail(path: Path, lines: int = 20) -> str:

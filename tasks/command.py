@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import signal
 import sys
-from collections.abc import Callable
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from invoke import Exit, task
 from soundbite.errors import ConfigurationError, Interrupted, SoundbiteError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FrameType
 
     from invoke import Context
@@ -66,12 +66,19 @@ def command(
     return decorate
 
 
+def exit_with(code: int) -> None:
+    """End the task with an exit code whose reason was told already; 0 lets the next task run."""
+    if code:
+        sys.stdout.flush()
+        raise Exit(code=code)
+
+
 def _refuse_pretending(context: Context) -> None:
     """Refuse Invoke's own --dry and --warn-only, with which a task would report what did not happen."""
     for flag, option in (("dry", "--dry"), ("warn", "--warn-only")):
         if context.config.run[flag]:
             error = ConfigurationError(
-                f"Invoke's {option} (or INVOKE_RUN_{flag.upper()}) is not supported: tasks would report what did not happen.",
+                f"Invoke's {option} (INVOKE_RUN_{flag.upper()}) is refused: tasks would report what did not happen.",
                 "Tasks that change a deployed environment have --plan.",
             )
             _end(str(error), error.exit_code)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from soundbite.errors import ConfigurationError
 
 from .keys import PASSED_ON
 from .loading import load, order
-from .model import Environment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .model import Environment
 
 
 def check_all() -> list[str]:

@@ -8,9 +8,12 @@ unset name and a cycle are errors, because an empty string in their place is fou
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from .layers import Binding
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .layers import Binding
 
 _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 _REFERENCE = re.compile(rf"\$(?:\$|\{{(?P<braced>{_NAME})(?P<fallback>:-[^}}]*)?\}}|(?P<bare>{_NAME})|(?P<broken>\{{))")
@@ -33,55 +36,55 @@ def expand(merged: Mapping[str, Binding], extra: Mapping[str, str], problems: li
     dict
         Each key that could be expanded, with its final text.
     """
-    done: dict[str, str] = {}
-    failed: set[str] = set()
-
-    def value_of(key: str, chain: tuple[str, ...]) -> str | None:
-        if key in done:
-            return done[key]
-        if key in failed:
-            return None
-        binding = merged[key]
-        if binding.literal:
-            done[key] = binding.value
-            return binding.value
-        chain = (*chain, key)
-        broken = False
-
-        def replace(match: re.Match[str]) -> str:
-            nonlocal broken
-            name = match["braced"] or match["bare"]
-            if name is None:
-                if match["broken"]:
-                    problems.append(f"{binding.origin}: {key} has a '${{' that is not closed (write $$ for a plain $)")
-                    broken = True
-                return "$"
-            fallback = match["fallback"]
-            found: str | None = None
-            if name in chain:
-                problems.append(
-                    f"{binding.origin}: {key} refers to itself: {' → '.join((*chain[chain.index(name) :], name))}"
-                )
-                broken = True
-            elif name in merged:
-                found = value_of(name, chain)
-                broken = broken or found is None
-            elif name in extra:
-                found = extra[name]
-            elif fallback is None:
-                problems.append(f"{binding.origin}: {key} uses {name}, which is not set (write $$ for a plain $)")
-                broken = True
-            if not found and fallback is not None:
-                return fallback[2:]
-            return found or ""
-
-        text = _REFERENCE.sub(replace, binding.value)
-        if broken:
-            failed.add(key)
-            return None
-        done[key] = text
-        return text
-
+    expander = _Expander(merged, extra, problems)
     for key in merged:
-        value_of(key, ())
-    return done
+        expander.value_of(key, ())
+    return expander.done
+
+
+class _Broken(Exception):
+    """The value cannot be expanded; why is among the problems."""
+
+
+class _Expander:
+    """The values that are done, and those that cannot be, while the others are expanded."""
+
+    def __init__(self, merged: Mapping[str, Binding], extra: Mapping[str, str], problems: list[str]) -> None:
+        self.done: dict[str, str] = {}
+        self._failed: set[str] = set()
+        self._merged, self._extra, self._problems = merged, extra, problems
+
+    def value_of(self, key: str, chain: tuple[str, ...]) -> str | None:
+        """Return a key's final text, or None if it has none; `chain` are the keys that led here."""
+        if key not in self.done and key not in self._failed:
+            binding = self._merged[key]
+            try:
+                self.done[key] = (
+                    binding.value
+                    if binding.literal
+                    else _REFERENCE.sub(lambda match: self._replacement(match, (*chain, key)), binding.value)
+                )
+            except _Broken as broken:
+                self._failed.add(key)
+                if broken.args:
+                    self._problems.append(f"{binding.origin}: {key} {broken}")
+        return self.done.get(key)
+
+    def _replacement(self, match: re.Match[str], chain: tuple[str, ...]) -> str:
+        if match["broken"]:
+            raise _Broken("has a '${' that is not closed (write $$ for a plain $)")
+        name = match["braced"] or match["bare"]
+        if name is None:
+            return "$"
+        if name in chain:
+            raise _Broken(f"refers to itself: {' → '.join((*chain[chain.index(name) :], name))}")
+        fallback = match["fallback"]
+        if name in self._merged:
+            found = self.value_of(name, chain)
+            if found is None:
+                raise _Broken
+        elif name in self._extra or fallback is not None:
+            found = self._extra.get(name, "")
+        else:
+            raise _Broken(f"uses {name}, which is not set (write $$ for a plain $)")
+        return found or (fallback or ":-")[2:]

@@ -7,10 +7,12 @@ A section is a frozen dataclass, and a key is one of its fields: `Queue.visibili
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from . import kinds
-from .kinds import Kind
+
+if TYPE_CHECKING:
+    from .kinds import Kind
 
 REQUIRED = "required"
 
@@ -229,7 +231,7 @@ def key_name(section: type, name: str) -> str:
     """Return the key of a section's field, for example QUEUE_VISIBILITY_TIMEOUT."""
     if section is Emulator:
         return "EMULATOR" if name == "mode" else f"EMULATOR_{name.upper()}"
-    return f"{section.prefix}{name.upper()}"  # type: ignore[attr-defined,no-any-return]
+    return f"{section.prefix}{name.upper()}"  # type: ignore[attr-defined]
 
 
 def all_keys() -> dict[str, Key]:

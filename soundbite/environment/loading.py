@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from soundbite import paths
 from soundbite.errors import ConfigurationError
 
 from . import expansion, layers, references
-from .keys import PASSED_ON, REQUIRED, SECTIONS, App, Aws, Bucket, Emulator, Key, Logs, Processor, Queue, Table
-from .keys import Workflow, all_keys, key_name
+from .keys import PASSED_ON, REQUIRED, SECTIONS, Key, all_keys, key_name
 from .layers import Binding, Origin
 from .model import Environment, Setting
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 _LAYERS = {"common", "rehearsal"}
 """Files of envs/ that are layers, not environments."""
@@ -50,13 +52,9 @@ def load(name: str, overrides: Mapping[str, str] | None = None) -> Environment:
     merged = _merge(name, overrides or {}, problems)
     texts = expansion.expand(merged, {"ENVIRONMENT": name}, problems)
     settings = _settings(merged, texts, problems)
-    sections = {section: _section(section, settings, problems) for section in SECTIONS}
+    sections: dict[str, Any] = {each.__name__.lower(): _section(each, settings, problems) for each in SECTIONS}
     if not problems:
-        environment = Environment(
-            name,
-            settings,
-            *(sections[s] for s in (Workflow, Aws, Emulator, App, Processor, Table, Queue, Bucket, Logs)),
-        )
+        environment = Environment(name, settings, **sections)
         problems += _contradictions(environment)
     if problems:
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
@@ -182,7 +180,8 @@ def _contradictions(environment: Environment) -> Iterable[str]:
             )
     earlier = environment.workflow.promoted_from
     if earlier and (earlier == environment.name or earlier not in names()):
-        yield f"{settings['PROMOTED_FROM'].origin}: PROMOTED_FROM names no other environment{_nearest(earlier, names())}"
+        origin = settings["PROMOTED_FROM"].origin
+        yield f"{origin}: PROMOTED_FROM names no other environment{_nearest(earlier, names())}"
 
 
 def _is_passed_on(name: str) -> bool:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from soundbite import paths
 
 from .keys import App, Aws, Bucket, Emulator, Logs, Processor, Queue, Table, Workflow, all_keys
-from .layers import Origin
-from .references import Reference
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from .layers import Origin
+    from .references import Reference
 
 
 @dataclass(frozen=True)

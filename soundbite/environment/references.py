@@ -16,7 +16,9 @@ _FORMS = {
     "output": (re.compile(r"[A-Z]\w*\.[A-Z]\w*"), "output:Stack.OutputName"),
 }
 
-_SECRET_NAME = re.compile(r"(?:^|_)(?:SECRET|PASSWORD|PASSWD|PASSPHRASE|TOKEN|CREDENTIALS?|API_?KEY|PRIVATE_?KEY)(?:_|$)")
+_SECRET_NAME = re.compile(
+    r"(?:^|_)(?:SECRET|PASSWORD|PASSWD|PASSPHRASE|TOKEN|CREDENTIALS?|API_?KEY|PRIVATE_?KEY)(?:_|$)"
+)
 _SECRET_VALUE = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----"  # PEM (RFC 7468)
     r"|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"  # AWS access key ids: IAM user guide, "unique ID prefixes"

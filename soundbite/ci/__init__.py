@@ -1,0 +1,1 @@
+"""What a change goes through before it counts."""

@@ -1,0 +1,135 @@
+"""Trying a local environment out: its checks of a whole journey, its variables in a shell, every mode in turn."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from soundbite import checks, console
+from soundbite import environment as environments
+from soundbite.checks.running import report
+from soundbite.cloud import Cloud
+from soundbite.errors import Inconclusive, SoundbiteError
+from soundbite.infrastructure import stacks
+from soundbite.platforms import local
+
+from . import down, steps, up
+
+if TYPE_CHECKING:
+    from soundbite.environment import Environment
+
+_JOURNEY = "journey"
+_IDENTITY = "identity"
+
+
+def smoke(environment: Environment, keep: Path | None = None) -> int:
+    """Run the application's own journey checks (CHECKS) against what runs.
+
+    Parameters
+    ----------
+    keep:
+        Where files worth keeping go, such as the audio of the clip; None: the environment's state folder.
+
+    Returns
+    -------
+    int
+        The exit code: 0 passed, 1 failed, 6 could not be measured.
+
+    Raises
+    ------
+    SoundbiteError
+        Nothing runs.
+    """
+    steps.require_local(environment)
+    if local.process(environment).pid() is None:
+        raise SoundbiteError(
+            f"{environment.name} is not running.", f"inv dev.{environment.name.removeprefix('dev-')} starts it."
+        )
+    return report(_run(environment, [_JOURNEY], keep or environment.state / "smoke"))
+
+
+def shell(environment: Environment, command: str) -> int:
+    """Run the user's shell with the variables of the environment's application and AWS.
+
+    Parameters
+    ----------
+    command:
+        A command for that shell instead of a dialogue.
+
+    Returns
+    -------
+    int
+        The shell's exit code.
+    """
+    steps.require_local(environment)
+    cloud = Cloud(environment)
+    variables = cloud.variables() | local.variables(environment, cloud, stacks.outputs(cloud))
+    program = os.environ.get("SHELL") or "/bin/sh"
+    console.say(f"{program} with the variables of {environment.name}; exit leaves it.")
+    argv = [program, "-c", command] if command else [program]
+    return subprocess.run(argv, env=variables, check=False).returncode
+
+
+def prove(names: list[str]) -> int:
+    """Start local environments in turn, prove that each is what it says, and stop it.
+
+    Each runs beside whatever else runs: with ports and state of its own.
+
+    Returns
+    -------
+    int
+        The exit code: 0 all proved, 1 one failed, 6 one could not be tried.
+    """
+    codes = []
+    for name in names:
+        console.say(f"── {name}")
+        try:
+            codes.append(_prove(name))
+        except Inconclusive as problem:
+            console.warn(f"{name} could not be tried: {problem}")
+            codes.append(problem.exit_code)
+        except SoundbiteError as problem:
+            console.error(f"{name}: {problem}")
+            codes.append(1)
+    return 1 if 1 in codes else max(codes, default=0)
+
+
+def _prove(name: str) -> int:
+    with tempfile.TemporaryDirectory(prefix=f"soundbite-{name}-") as state:
+        own = {"STATE_DIR": state, "APP_PORT": str(_free_port()), "APP_INSPECT_PORT": str(_free_port())}
+        if environments.load(name).emulator.mode == "embedded":
+            own["EMULATOR_PORT"] = str(_free_port())
+        environment = environments.load(name, own)
+        if not environment.emulated:
+            try:
+                Cloud(environment).require_account()
+            except SoundbiteError as problem:
+                raise Inconclusive(problem.message, problem.hint) from None
+        try:
+            up.up(environment, confirm=_declined, detach=True)
+            code = report(_run(environment, [_IDENTITY, "resources", _JOURNEY], Path(state) / "smoke"))
+        finally:
+            down.down(environment)
+        return code
+
+
+def _run(environment: Environment, groups: list[str], keep: Path) -> list[checks.Verdict]:
+    keep.mkdir(parents=True, exist_ok=True)
+    checks.load_modules(environment.workflow.checks)
+    cloud = Cloud(environment)
+    scene = checks.Scene(environment, cloud, environment.app_url, stacks.outputs(cloud), keep)
+    return checks.run(groups, scene)
+
+
+def _declined(_difference: str) -> None:
+    raise Inconclusive("its infrastructure differs from this checkout", "inv dev.aws --deploy brings it up to date.")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

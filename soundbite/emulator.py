@@ -1,0 +1,196 @@
+"""Emulated AWS: ministack, a process of ours on 127.0.0.1, with its state under the environment's folder.
+
+It saves its state only when it is stopped with SIGTERM; S3 objects it writes at once. So after a kill
+everything but the objects is as it was at the last clean stop, and whoever starts it next says so.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from . import node, processes
+from .cloud import Cloud, explained
+from .errors import SoundbiteError
+from .processes import Process
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .environment import Environment
+
+NAME = "emulator"
+STOP_GRACE = 10.0
+"""Seconds it gets to save its state: about 3 s with requests open (measured), more with a function running."""
+
+_READY_TIMEOUT = 30.0
+_LEAST_FREE = 64 * 2**20
+"""Bytes that must be free: with less, the emulator reports writes that it could not keep."""
+
+_PROBES: dict[str, tuple[str, dict[str, str]]] = {
+    "sts": ("get_caller_identity", {}),
+    "cloudformation": ("list_stacks", {}),
+    "dynamodb": ("list_tables", {}),
+    "sqs": ("list_queues", {}),
+    "s3": ("list_buckets", {}),
+    "lambda": ("list_functions", {}),
+    "logs": ("describe_log_groups", {}),
+    "ssm": ("describe_parameters", {}),
+    "secretsmanager": ("list_secrets", {}),
+    "ecr": ("describe_repositories", {}),
+}
+"""A real call to each service that is used here."""
+
+
+@dataclass(frozen=True)
+class Started:
+    """How a start went: whether it started now, and what is lost since the last time."""
+
+    fresh: bool
+    lost: str = ""
+
+
+def process(environment: Environment) -> Process:
+    """Return the emulator's process."""
+    return Process(NAME, environment.state)
+
+
+def start(environment: Environment, cloud: Cloud) -> Started:
+    """Start the emulator unless it runs, and wait until every service used answers a real call.
+
+    Raises
+    ------
+    SoundbiteError
+        Its port is taken, it ended, or it is not ready within 30 s.
+    """
+    emulator = process(environment)
+    record = emulator.record()
+    if emulator.pid() is not None:
+        if record is not None and record.get("port") == environment.emulator.port:
+            _await_ready(environment, cloud, emulator, services=False)
+            return Started(fresh=False)
+        stop(environment)
+        record = None
+    _require_port(environment)
+    lost = _lost(environment) if record is not None else ""
+    emulator.stop(0)
+    folders = {name: environment.state / "emulator" / name for name in ("state", "s3", "tmp")}
+    shutil.rmtree(folders["tmp"], ignore_errors=True)
+    for folder in folders.values():
+        folder.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folders["state"]).free
+    if free < _LEAST_FREE:
+        raise SoundbiteError(
+            f"Only {free // 2**20} MiB are free for {environment.state}: too few to keep what is written.",
+            "Free some space, or set STATE_DIR to a folder on another disk.",
+        )
+    emulator.start(
+        [sys.executable, "-m", "ministack"],
+        env=_variables(environment, folders),
+        cwd=environment.state,
+        notes={"port": environment.emulator.port},
+    )
+    _await_ready(environment, cloud, emulator, services=True)
+    return Started(fresh=True, lost=lost)
+
+
+def stop(environment: Environment) -> str:
+    """Stop the emulator so that it saves its state.
+
+    Returns
+    -------
+    str
+        What went wrong with the state; empty if it was saved.
+    """
+    emulator = process(environment)
+    if not emulator.stop(STOP_GRACE):
+        return f"killed, because it did not end within {STOP_GRACE:.0f} s: what was written since its start is lost"
+    failed = [line for line in emulator.tail(200).splitlines() if "ERROR [persistence]" in line]
+    if failed:
+        return f"it could not save its state: {failed[-1]}"
+    return ""
+
+
+def died(environment: Environment) -> bool:
+    """Tell whether the emulator was started and has ended by itself since."""
+    emulator = process(environment)
+    return emulator.record() is not None and emulator.pid() is None
+
+
+def _await_ready(environment: Environment, cloud: Cloud, emulator: Process, *, services: bool) -> None:
+    import httpx
+
+    deadline = time.monotonic() + _READY_TIMEOUT
+    address = f"{environment.endpoint_url}/_ministack/ready"
+    while True:
+        try:
+            if httpx.get(address, timeout=2, trust_env=False).status_code == httpx.codes.OK:
+                break
+        except httpx.HTTPError:
+            pass
+        if emulator.pid() is None:
+            raise SoundbiteError(f"The emulator ended at once. The end of its log:\n{emulator.tail()}")
+        if time.monotonic() > deadline:
+            raise SoundbiteError(
+                f"The emulator does not answer on {address} after {_READY_TIMEOUT:.0f} s.\n{emulator.tail(5)}",
+                "inv dev.down stops it; inv dev.reset also deletes its state.",
+            )
+        time.sleep(0.02)
+    if services:
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda service: _probe(cloud, service), _PROBES))
+
+
+def _probe(cloud: Cloud, service: str) -> None:
+    method, arguments = _PROBES[service]
+    with explained(f"{service}:{method}", cloud.environment):
+        getattr(cloud.client(service), method)(**arguments)
+
+
+def _require_port(environment: Environment) -> None:
+    port = environment.emulator.port
+    holder = processes.listener(port)
+    if holder is not None:
+        raise SoundbiteError(
+            f"Port {port}, the emulator's, is taken by {holder}.",
+            "Stop that process, or choose another port: EMULATOR_PORT=4567 inv …, "
+            f"for good in envs/{environment.name}.local.env.",
+        )
+
+
+def _lost(environment: Environment) -> str:
+    saved = [path.stat().st_mtime for path in (environment.state / "emulator" / "state").glob("*.json")]
+    since = f"since {time.strftime('%F %T', time.localtime(max(saved)))}" if saved else "since its first start"
+    return (
+        f"The emulator had ended without saving (was it killed?). Lost is what was written {since}: "
+        "items, messages, stacks and logs. Kept are the audio files; the infrastructure is rebuilt."
+    )
+
+
+def _variables(environment: Environment, folders: dict[str, Path]) -> dict[str, str]:
+    # Functions inherit all of this, so only what is needed is given; node first on PATH runs them.
+    kept = ("HOME", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS")
+    return {
+        **{name: os.environ[name] for name in kept if name in os.environ},
+        "PATH": node.path_variable(),
+        "BIND_HOST": "127.0.0.1",
+        "MINISTACK_HOST": "127.0.0.1",
+        "GATEWAY_PORT": str(environment.emulator.port),
+        "MINISTACK_REGION": environment.aws.region,
+        "SFTP_ENABLED": "0",
+        "IOT_MTLS_ENABLED": "0",
+        # A Docker engine on the machine is none of this emulator's business.
+        "DOCKER_HOST": "unix:///nonexistent",
+        "PERSIST_STATE": "1",
+        "STATE_DIR": str(folders["state"]),
+        "S3_PERSIST": "1",
+        "S3_DATA_DIR": str(folders["s3"]),
+        "TMPDIR": str(folders["tmp"]),
+        "NODE_OPTIONS": "--no-deprecation",
+        "PYTHONUNBUFFERED": "1",
+    }

@@ -1,0 +1,1 @@
+"""The infrastructure: a cloud assembly an environment, and the stacks it becomes."""

@@ -1,0 +1,105 @@
+"""Cloud assemblies: what CDK makes of an environment's settings, kept by the hash of what goes in."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from soundbite import application, files, locks, node, paths, shell
+from soundbite.errors import SoundbiteError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from soundbite.environment import Environment
+
+_SYNTH_TIMEOUT = 180
+_KEPT = 20
+"""Assemblies kept; a checkout that goes back and forth between branches finds its own again."""
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """A synthesized cloud assembly: `folder` is what `cdk --app` takes."""
+
+    folder: Path
+    fresh: bool
+
+    def stacks(self) -> list[str]:
+        """Return the names of its stacks, in the order of the manifest."""
+        return list(self._stacks())
+
+    def template(self, stack: str) -> dict[str, Any]:
+        """Return the template of one of its stacks."""
+        properties = self._stacks()[stack]["properties"]
+        text = (self.folder / properties["templateFile"]).read_text(encoding="utf-8")
+        return dict(json.loads(text))
+
+    def tags(self, stack: str) -> dict[str, str]:
+        """Return the tags of one of its stacks."""
+        return dict(self._stacks()[stack]["properties"].get("tags", {}))
+
+    def _stacks(self) -> dict[str, Any]:
+        manifest = json.loads((self.folder / "manifest.json").read_text(encoding="utf-8"))
+        return {
+            artifact["properties"].get("stackName", name): artifact
+            for name, artifact in manifest["artifacts"].items()
+            if artifact["type"] == "aws:cloudformation:stack"
+        }
+
+
+def synth(environment: Environment) -> Assembly:
+    """Synthesize an environment's cloud assembly, or take the kept one of the same inputs.
+
+    The inputs are the settings marked for it, the code in cdk/, the processor's code, and the versions
+    of the CDK library and of node. The processor must have been built.
+
+    Raises
+    ------
+    SoundbiteError
+        CDK refused; its own words are in the message.
+    """
+    processor = application.processor(environment)
+    if processor is not None and not any(processor.glob("*")):
+        raise SoundbiteError(
+            f"The processor's code is not in {processor}.", "Does APP_BUILD write to PROCESSOR_ARTIFACT?"
+        )
+    settings = json.loads(environment.synth_settings())
+    digest = files.digest(
+        paths.CDK,
+        ["app.py", "settings.py", "stacks", "cdk.json"],
+        environment.synth_settings(),
+        files.digest(processor, ["*"]) if processor else "",
+        files.digest(paths.ROOT, ["requirements.lock"]),
+        node.choose().version,
+    )
+    folder = paths.CACHE / "assemblies" / f"{environment.name}-{digest[:16]}"
+    if (folder / "manifest.json").exists():
+        os.utime(folder)
+        return Assembly(folder, fresh=False)
+    with locks.held(folder.with_suffix(".lock"), f"cdk.synth of {environment.name}", _SYNTH_TIMEOUT):
+        if not (folder / "manifest.json").exists():
+            unfinished = folder.with_suffix(".unfinished")
+            shutil.rmtree(unfinished, ignore_errors=True)
+            unfinished.mkdir(parents=True)
+            order = unfinished / "settings.json"
+            out = unfinished / "assembly"
+            settings |= {"PROCESSOR_DIR": str(processor or ""), "ASSEMBLY_DIR": str(out)}
+            files.write(order, json.dumps(settings, sort_keys=True))
+            env = {**os.environ, "SYNTH_SETTINGS": str(order), "PATH": node.path_variable()}
+            shell.run([sys.executable, str(paths.CDK / "app.py")], timeout=_SYNTH_TIMEOUT, cwd=paths.CDK, env=env)
+            out.replace(folder)
+            shutil.rmtree(unfinished)
+    _prune(folder.parent)
+    return Assembly(folder, fresh=True)
+
+
+def _prune(folder: Path) -> None:
+    kept = sorted((p for p in folder.iterdir() if p.is_dir() and not p.suffix), key=lambda p: -p.stat().st_mtime)
+    for old in kept[_KEPT:]:
+        shutil.rmtree(old, ignore_errors=True)
+        old.with_suffix(".lock").unlink(missing_ok=True)

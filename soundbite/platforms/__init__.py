@@ -1,0 +1,1 @@
+"""Where the application runs: `local` is this machine."""

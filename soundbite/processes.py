@@ -1,0 +1,224 @@
+"""Processes that outlive the task that started them: the emulator, the application, its watcher.
+
+Each is started in a session of its own with its output in a log file, and is known by a record: pid
+and start time (so that a pid used again is not mistaken for it). A small launcher writes the record
+before it becomes the process, so that there is never a process without one, whenever we are killed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import shell
+from .errors import SoundbiteError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_SAME_START = 0.05
+"""Seconds by which two readings of one process's start time may differ (clock ticks are 10 ms)."""
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process kept under a folder of state.
+
+    Attributes
+    ----------
+    name:
+        What it is called in logs and messages.
+    folder:
+        Where its record (`run/NAME.json`) and its log (`logs/NAME.log`) are.
+    """
+
+    name: str
+    folder: Path
+
+    @property
+    def record_file(self) -> Path:
+        """Where its record is kept; it is there from before it starts until it was stopped."""
+        return self.folder / "run" / f"{self.name}.json"
+
+    @property
+    def log(self) -> Path:
+        """Where its output goes; the previous run's is kept beside it as `.old`."""
+        return self.folder / "logs" / f"{self.name}.log"
+
+    def record(self) -> dict[str, Any] | None:
+        """Return what was written when it was started: pid, started, fingerprint and notes; None if nothing was."""
+        try:
+            found = json.loads(self.record_file.read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):
+            return None
+        return found if isinstance(found, dict) else None
+
+    def pid(self) -> int | None:
+        """Return its process id if it runs, else None."""
+        import psutil
+
+        record = self.record()
+        if record is None:
+            return None
+        try:
+            process = psutil.Process(record["pid"])
+            same = abs(process.create_time() - record["started"]) < _SAME_START
+            return process.pid if same and process.status() != psutil.STATUS_ZOMBIE else None
+        except (psutil.NoSuchProcess, KeyError):
+            return None
+
+    def start(self, argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, notes: Mapping[str, Any]) -> None:
+        """Start it.
+
+        Parameters
+        ----------
+        env:
+            Its whole environment; not recorded, because secrets are in it.
+        notes:
+            What to keep in the record, such as its port.
+
+        Raises
+        ------
+        SoundbiteError
+            The program is not there.
+        """
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        self.record_file.parent.mkdir(parents=True, exist_ok=True)
+        if self.log.exists():
+            self.log.replace(self.log.with_suffix(".log.old"))
+        program = shell.find(argv[0], env.get("PATH"))
+        order = json.dumps({"record": str(self.record_file), "notes": dict(notes), "argv": [program, *argv[1:]]})
+        with self.log.open("wb") as log:
+            launcher = [sys.executable, "-c", _LAUNCHER, order]
+            child = shell.spawn(launcher, env=env, cwd=cwd, output=log.fileno())
+        self._await_record(child.pid)
+
+    def stop(self, grace: float) -> bool:
+        """Stop it: SIGTERM to its group, and SIGKILL to what is left of it after `grace` seconds.
+
+        Returns
+        -------
+        bool
+            Whether it ended by itself within the grace, or was not running.
+        """
+        import psutil
+
+        pid = self.pid()
+        gentle = True
+        if pid is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGTERM)
+            gentle = _gone(pid, grace)
+        record = self.record()
+        if record is not None and (pid is not None or not psutil.pid_exists(record.get("pid", 0))):
+            # Also when it had died by itself: what it started may still be there, in its group.
+            with suppress(ProcessLookupError, PermissionError, KeyError):
+                os.killpg(record["pid"], signal.SIGKILL)
+            if pid is not None:
+                _gone(pid, grace)
+        self.record_file.unlink(missing_ok=True)
+        return gentle
+
+    def tail(self, lines: int = 20) -> str:
+        """Return the end of its log, masked."""
+        return shell.tail(self.log, lines)
+
+    def _await_record(self, pid: int) -> None:
+        deadline = time.monotonic() + 10
+        while (record := self.record()) is None or record.get("pid") != pid:
+            if time.monotonic() > deadline or _gone(pid, 0):
+                raise SoundbiteError(f"{self.name} could not be started:\n{self.tail()}")
+            time.sleep(0.005)
+
+
+def fingerprint(argv: Sequence[str], env: Mapping[str, str], *more: str) -> str:
+    """Return a hash that changes when a process would have to be started differently.
+
+    Of the environment only the given entries count; leave out secrets, whose hash could be guessed.
+    """
+    text = json.dumps([list(argv), sorted(env.items()), more])
+    return sha256(text.encode()).hexdigest()[:16]
+
+
+def listener(port: int) -> str | None:
+    """Say who listens on a port of this machine, for example `node (pid 4711: node dist/main.js)`; None if nobody."""
+    import psutil
+
+    for connection in _connections():
+        if connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port:
+            if connection.pid is None:
+                return "a process of another user"
+            with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+                process = psutil.Process(connection.pid)
+                command = shell.shown(process.cmdline())[:100]
+                return f"{process.name()} (pid {connection.pid}: {command})"
+            return f"pid {connection.pid}"
+    return None if _bindable(port) else "a process of another user"
+
+
+def _connections() -> list[Any]:
+    import psutil
+
+    try:
+        return list(psutil.net_connections("tcp"))
+    except psutil.AccessDenied:  # macOS lets only root see the sockets of others
+        found: list[Any] = []
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                found += [_WithPid(each, process.pid) for each in process.net_connections("tcp")]
+        return found
+
+
+class _WithPid:
+    """A connection of one process, with that process's id as psutil.net_connections would give it."""
+
+    def __init__(self, connection: Any, pid: int) -> None:
+        self.status, self.laddr, self.pid = connection.status, connection.laddr, pid
+
+
+def _bindable(port: int) -> bool:
+    import socket
+
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _gone(pid: int, within: float) -> bool:
+    """Wait until a process has ended; also reaps it if it is our child."""
+    deadline = time.monotonic() + within
+    while True:
+        with suppress(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(0.02)
+
+
+_LAUNCHER = f"""
+import json, os, sys
+sys.path.insert(0, {str(Path(__file__).parent.parent)!r})
+import psutil
+from soundbite import files
+from pathlib import Path
+order = json.loads(sys.argv[1])
+me = {{"pid": os.getpid(), "started": psutil.Process().create_time(), **order["notes"]}}
+files.write(Path(order["record"]), json.dumps(me), 0o600)
+os.execv(order["argv"][0], order["argv"])
+"""

@@ -1,0 +1,52 @@
+"""inv cdk.*: the infrastructure of every environment."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from tasks.asking import typed_name, yes
+from tasks.command import ENV_HELP, command
+
+if TYPE_CHECKING:
+    from invoke import Context
+
+_ALL_HELP = "Every environment."
+_HELP = {"env": ENV_HELP, "all": _ALL_HELP}
+
+
+@command(help=_HELP)
+def synth(context: Context, env: str = "", all: bool = False) -> None:
+    """Synthesize the cloud assembly; skipped when nothing that goes into it changed."""
+    from soundbite import console, provisioning
+
+    for environment in provisioning.chosen(env, every=all):
+        console.result(str(provisioning.synth(environment).folder))
+
+
+@command(help=_HELP)
+def diff(context: Context, env: str = "", all: bool = False) -> None:
+    """Show what a deploy would change; changes nothing."""
+    from soundbite import console, provisioning
+
+    for environment in provisioning.chosen(env, every=all):
+        console.result(provisioning.diff(environment))
+
+
+@command(help={**_HELP, "yes": "Deploy without asking."})
+def deploy(context: Context, env: str = "", all: bool = False, yes_: bool = False) -> None:
+    """Deploy the stacks that differ, after showing the difference."""
+    from soundbite import provisioning
+
+    for environment in provisioning.chosen(env, every=all):
+        provisioning.deploy(environment, partial(yes, question=f"Deploy this to {environment.name}?", assume=yes_))
+
+
+@command(help={"env": ENV_HELP, "confirm": "The environment's name, instead of typing it when asked."})
+def destroy(context: Context, env: str = "", confirm: str = "") -> None:
+    """Destroy the stacks of an environment, all but the one with the ledger."""
+    from soundbite import provisioning
+
+    (environment,) = provisioning.chosen(env, every=False)
+    typed_name(environment.name, f"This destroys the infrastructure of {environment.name}.", given=confirm)
+    provisioning.destroy(environment)
