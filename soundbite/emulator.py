@@ -192,5 +192,7 @@ def _variables(environment: Environment, folders: dict[str, Path]) -> dict[str, 
         "S3_DATA_DIR": str(folders["s3"]),
         "TMPDIR": str(folders["tmp"]),
         "NODE_OPTIONS": "--no-deprecation",
+        # Its own log at INFO repeats every function's log; the processor's is shown by itself.
+        "LOG_LEVEL": "WARNING",
         "PYTHONUNBUFFERED": "1",
     }

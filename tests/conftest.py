@@ -1,0 +1,115 @@
+"""What all tests share: a copy of the project to break, and `inv` run as a person runs it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROOT = Path(__file__).parent.parent
+_INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "COVERAGE_PROCESS_CONFIG")
+
+
+def clean_environ(**more: str) -> dict[str, str]:
+    """Return a process environment with nothing in it that chooses settings or credentials."""
+    kept = {name: value for name, value in os.environ.items() if name in _INHERITED}
+    return kept | {"AWS_EC2_METADATA_DISABLED": "true", "PYTHONUNBUFFERED": "1", **more}
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports that nobody listens on, all different."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [int(each.getsockname()[1]) for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
+
+
+@dataclass
+class Inv:
+    """`inv` in a checkout, with variables of its own."""
+
+    root: Path = ROOT
+    variables: dict[str, str] = field(default_factory=dict)
+
+    def argv(self, *arguments: str) -> list[str]:
+        """Return the command line."""
+        return [sys.executable, "-m", "invoke", "--search-root", str(self.root), *arguments]
+
+    def __call__(
+        self, *arguments: str, timeout: float = 120, stdin: str = "", **more: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run it to its end."""
+        return subprocess.run(
+            self.argv(*arguments),
+            env=clean_environ(**self.variables, **more),
+            cwd="/",
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            input=stdin,
+            check=False,
+        )
+
+    def start(self, *arguments: str, **more: str) -> subprocess.Popen[str]:
+        """Start it; signals reach it as from a terminal or a CI runner (a shell's & would ignore SIGINT)."""
+        return subprocess.Popen(
+            self.argv(*arguments),
+            env=clean_environ(**self.variables, **more),
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
+        )
+
+
+@pytest.fixture
+def inv() -> Inv:
+    """Return `inv` in this checkout."""
+    return Inv()
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """Return a copy of the workflow to break: its tasks, library and env files, with the rest linked."""
+    root = tmp_path / "project"
+    root.mkdir()
+    for name in ("tasks.py", "tasks", "soundbite", "envs", "requirements.lock", "pyproject.toml"):
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, root / name, ignore=shutil.ignore_patterns("__pycache__", "*.local.env"))
+        else:
+            shutil.copy(source, root / name)
+    for name in ("cdk", "app", "scripts", "docs", "tests"):
+        (root / name).symlink_to(ROOT / name)
+    return root
+
+
+@pytest.fixture
+def write_env(project: Path) -> Callable[..., Path]:
+    """Return a function that appends lines to an env file of the copy."""
+
+    def write(name: str, *lines: str) -> Path:
+        path = project / "envs" / f"{name}.env"
+        with path.open("a", encoding="utf-8") as stream:
+            stream.write("\n".join(lines) + "\n")
+        return path
+
+    return write

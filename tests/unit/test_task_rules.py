@@ -1,0 +1,94 @@
+"""What holds for every task: exit codes, chains, refusals, no traceback."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Inv
+
+
+@pytest.mark.parametrize("flag", ["--dry", "-R", "--warn-only", "-w"])
+def test_invokes_own_pretending_is_refused(inv: Inv, flag: str) -> None:
+    done = inv(flag, "envs.list")
+    assert done.returncode == 2
+    assert "is refused: tasks would report what did not happen" in done.stderr
+    assert "production" not in done.stdout
+
+
+@pytest.mark.parametrize("name", ["INVOKE_RUN_DRY", "INVOKE_RUN_WARN"])
+def test_pretending_by_a_variable_is_refused_too(inv: Inv, name: str) -> None:
+    assert inv("envs.list", **{name: "1"}).returncode == 2
+
+
+def test_an_unknown_task_is_exit_1(inv: Inv) -> None:
+    assert inv("envs.lst").returncode == 1
+
+
+def test_tasks_chain_and_stop_at_the_first_failure_with_its_exit_code(inv: Inv, tmp_path: Path) -> None:
+    done = inv("envs.check", "dev.smoke", "cdk.synth", "--env=staging", STATE_DIR=str(tmp_path))
+    assert done.returncode == 1
+    assert "5 environments are in order" in done.stdout
+    assert "dev-localstack is not running" in done.stderr
+    assert "synth" not in done.stderr
+
+
+def test_a_chain_keeps_the_exit_code_of_a_wrong_setting(inv: Inv) -> None:
+    done = inv("envs.show", "--env=nope", "envs.list")
+    assert done.returncode == 2
+    assert "production" not in done.stdout
+
+
+def test_a_chain_that_succeeds_runs_every_task(inv: Inv) -> None:
+    done = inv("envs.check", "envs.list")
+    assert done.returncode == 0
+    assert done.stdout.index("in order") < done.stdout.index("PLATFORM".lower())
+
+
+def test_an_unexpected_error_is_one_line_and_a_log(project: Path) -> None:
+    model = project / "soundbite" / "environment" / "checking.py"
+    model.write_text(model.read_text(encoding="utf-8").replace("messages: list[str] = []", "raise KeyError('boom')", 1))
+    done = Inv(project)("envs.check")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "Unexpected KeyError: 'boom'. This is a bug in the workflow." in done.stderr
+    log = Path(done.stderr.rpartition("The traceback is in ")[2].strip())
+    assert "KeyError" in log.read_text(encoding="utf-8")
+
+
+def test_debug_shows_the_traceback(project: Path) -> None:
+    model = project / "soundbite" / "environment" / "checking.py"
+    model.write_text(model.read_text(encoding="utf-8").replace("messages: list[str] = []", "raise KeyError('boom')", 1))
+    done = Inv(project)("--debug", "envs.check")
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+
+
+def test_every_task_has_help_and_no_positional_argument() -> None:
+    sys.path.insert(0, str(Path(__file__).parents[2]))
+    import tasks as root
+
+    for name in root.namespace.task_names:
+        task = root.namespace[name]
+        assert task.__doc__, name
+        assert task.positional == [], name
+        for argument in task.get_arguments():
+            if argument.name != "help":
+                assert argument.help, f"{name} --{argument.name} has no help"
+
+
+def test_a_reader_that_goes_away_is_no_error(inv: Inv) -> None:
+    import subprocess
+
+    from tests.conftest import clean_environ
+
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        inv.argv("envs.list"), env=clean_environ(), stdout=write, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(write)
+    assert "Traceback" not in done.stderr
