@@ -198,13 +198,17 @@ def _bindable(port: int) -> bool:
 
 def _gone(pid: int, within: float) -> bool:
     """Wait until a process has ended; also reaps it if it is our child."""
+    import psutil
+
     deadline = time.monotonic() + within
     while True:
         with suppress(ChildProcessError):
             os.waitpid(pid, os.WNOHANG)
+        # A zombie has ended; whether and when its parent takes note is not ours to wait for.
         try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
+            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+                return True
+        except psutil.NoSuchProcess:
             return True
         if time.monotonic() >= deadline:
             return False

@@ -47,6 +47,8 @@ def command(
             before = {signum: signal.signal(signum, _interrupt) for signum in (signal.SIGINT, signal.SIGTERM)}
             try:
                 function(context, *args, **kwargs)
+            except Exit:
+                raise
             except Interrupted as interrupted:
                 _end("Interrupted.", interrupted.exit_code)
             except SoundbiteError as error:

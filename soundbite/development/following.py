@@ -9,7 +9,7 @@ from soundbite import console, emulator
 from soundbite.errors import SoundbiteError
 from soundbite.platforms import local
 
-from . import down, up
+from . import starting, stopping
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,7 +73,7 @@ def until_interrupted(environment: Environment, cloud: Cloud) -> None:
     SoundbiteError
         The application's process ended by itself; its last lines are in the message.
     """
-    tails = {process.name: Tail(process.log) for process, _ in down.processes(environment)}
+    tails = {process.name: Tail(process.log) for process, _ in stopping.processes(environment)}
     rebuilt: list[float] = []
     while True:
         for name, tail in tails.items():
@@ -87,7 +87,7 @@ def until_interrupted(environment: Environment, cloud: Cloud) -> None:
                     f"Its log is {emulator.process(environment).log}; inv dev.reset starts from nothing.",
                 )
             rebuilt.append(time.monotonic())
-            up.bring_up(environment, cloud, confirm=lambda _difference: None)
+            starting.bring_up(environment, cloud, confirm=lambda _difference: None)
         app = local.process(environment)
         if app.pid() is None:
             if app.record() is None:
@@ -98,7 +98,7 @@ def until_interrupted(environment: Environment, cloud: Cloud) -> None:
 
 def follow(environment: Environment, names: list[str]) -> None:
     """Show the logs of some processes until a signal comes."""
-    tails = {process.name: Tail(process.log) for process, _ in down.processes(environment) if process.name in names}
+    tails = {process.name: Tail(process.log) for process, _ in stopping.processes(environment) if process.name in names}
     while True:
         for name, tail in tails.items():
             for line in tail.lines():

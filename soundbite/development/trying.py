@@ -17,7 +17,7 @@ from soundbite.errors import Inconclusive, SoundbiteError
 from soundbite.infrastructure import stacks
 from soundbite.platforms import local
 
-from . import down, steps, up
+from . import starting, steps, stopping
 
 if TYPE_CHECKING:
     from soundbite.environment import Environment
@@ -110,10 +110,10 @@ def _prove(name: str) -> int:
             except SoundbiteError as problem:
                 raise Inconclusive(problem.message, problem.hint) from None
         try:
-            up.up(environment, confirm=_declined, detach=True)
+            starting.up(environment, confirm=_declined, detach=True)
             code = report(_run(environment, [_IDENTITY, "resources", _JOURNEY], Path(state) / "smoke"))
         finally:
-            down.down(environment)
+            stopping.down(environment)
         return code
 
 

@@ -71,10 +71,10 @@ def synth(environment: Environment) -> Assembly:
     settings = json.loads(environment.synth_settings())
     digest = files.digest(
         paths.CDK,
-        ["app.py", "settings.py", "stacks", "cdk.json"],
+        ["*.py", "stacks", "cdk.json"],
         environment.synth_settings(),
         files.digest(processor, ["*"]) if processor else "",
-        files.digest(paths.ROOT, ["requirements.lock"]),
+        files.digest(paths.ROOT, ["requirements.lock", "soundbite/environment"]),
         node.choose().version,
     )
     folder = paths.CACHE / "assemblies" / f"{environment.name}-{digest[:16]}"

@@ -5,7 +5,6 @@ The aws-cdk program deploys; what is only read is read with boto3, which is ten 
 
 from __future__ import annotations
 
-import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +51,7 @@ def outputs(cloud: Cloud) -> Callable[[str], str]:
         f"{name.removeprefix(prefix)}.{output['OutputKey']}": str(output["OutputValue"])
         for name, stack in describe(cloud).items()
         for output in stack.get("Outputs", [])
+        if not output["OutputKey"].startswith("Exports")  # CDK's own, between stacks
     }
 
     def output(name: str) -> str:
@@ -81,8 +81,7 @@ def pending(cloud: Cloud, assembly: Assembly) -> list[str]:
             return True
         with explained("cloudformation:GetTemplate", cloud.environment):
             body = client.get_template(StackName=name, TemplateStage="Original")["TemplateBody"]
-        template = json.loads(body) if isinstance(body, str) else body
-        return bool(template != assembly.template(name))
+        return bool(_parsed(body) != assembly.template(name))
 
     names = assembly.stacks()
     with ThreadPoolExecutor(len(names)) as pool:
@@ -112,8 +111,8 @@ def deploy(cloud: Cloud, assembly: Assembly, on_line: Callable[[str], None] | No
     CommandFailed
         A stack failed; CloudFormation has taken it back to what it was.
     """
-    argv = ["deploy", "--all", "--app", str(assembly.folder), "--require-approval", "never", "--progress", "events"]
-    _cdk(cloud, [*argv, "--concurrency", "5", "--output", str(assembly.folder)], on_line)
+    argv = ["deploy", "--all", "--app", str(assembly.folder), "--method=direct", "--concurrency=5"]
+    _cdk(cloud, argv, on_line)
 
 
 def diff(cloud: Cloud, assembly: Assembly) -> str:
@@ -124,6 +123,8 @@ def diff(cloud: Cloud, assembly: Assembly) -> str:
 
 def destroy(cloud: Cloud, assembly: Assembly, on_line: Callable[[str], None] | None = None) -> list[str]:
     """Destroy every stack but the one with the ledger, after emptying the bucket where data is not retained.
+
+    Lifts the stacks' termination protection: whoever calls has had the environment's name typed.
 
     Returns
     -------
@@ -142,6 +143,11 @@ def destroy(cloud: Cloud, assembly: Assembly, on_line: Callable[[str], None] | N
         return []
     if not cloud.environment.workflow.retain_data:
         _empty_bucket(cloud)
+    with explained("cloudformation:UpdateTerminationProtection", cloud.environment):
+        for name in doomed:
+            if there[name].get("EnableTerminationProtection"):
+                client = cloud.client("cloudformation")
+                client.update_termination_protection(StackName=name, EnableTerminationProtection=False)
     _cdk(cloud, ["destroy", "--force", "--exclusively", "--app", str(assembly.folder), *doomed], on_line)
     left = sorted(set(describe(cloud)) & set(doomed))
     if left:
@@ -149,6 +155,13 @@ def destroy(cloud: Cloud, assembly: Assembly, on_line: Callable[[str], None] | N
             f"Still there after cdk destroy: {', '.join(left)}.", "inv cdk.destroy again, or look at them."
         )
     return doomed
+
+
+def _parsed(body: Any) -> Any:
+    """Return a template as a value; boto3 parses JSON ones, but cdk sends small ones as YAML."""
+    import yaml
+
+    return yaml.safe_load(body) if isinstance(body, str) else body
 
 
 def _empty_bucket(cloud: Cloud) -> None:
@@ -171,7 +184,7 @@ def _cdk(cloud: Cloud, arguments: Sequence[str], on_line: Callable[[str], None] 
     # The program caches which account an access key belongs to: a home for each environment keeps them apart.
     home = _home(environment)
     env = cloud.variables() | {"PATH": node.path_variable(), "CDK_HOME": str(home), "CI": "true", "NO_COLOR": "1"}
-    argv = [node.choose().program, str(program), *arguments, "--no-notices", "--no-version-reporting"]
+    argv = [node.choose().program, str(program), *arguments]
     return shell.run(argv, cwd=paths.CDK, env=env, timeout=_DEPLOY_TIMEOUT, on_line=on_line)
 
 

@@ -130,8 +130,10 @@ def _print_new(cloud: Cloud, log_group: str, since: int, seen: set[str]) -> int:
             pages = client.get_paginator("filter_log_events").paginate(logGroupName=log_group, startTime=since)
             for page in pages:
                 for event in page["events"]:
-                    if event["eventId"] not in seen:
-                        seen.add(event["eventId"])
+                    # The emulator gives events no id.
+                    known = event.get("eventId") or f"{event['logStreamName']} {event['timestamp']} {event['message']}"
+                    if known not in seen:
+                        seen.add(known)
                         _print_event(event["message"])
                     latest = max(latest, event["timestamp"])
         except client.exceptions.ResourceNotFoundException:

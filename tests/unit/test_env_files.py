@@ -20,7 +20,13 @@ def _last_line(path: Path) -> int:
 
 def test_the_five_environments_are_listed_in_the_order_of_promotion(inv: Inv) -> None:
     listed = json.loads(inv("envs.list", "--json").stdout)
-    assert [each["name"] for each in listed] == ["dev-localstack", "dev-aws", "dev-aws-deployed", "staging", "production"]
+    assert [each["name"] for each in listed] == [
+        "dev-localstack",
+        "dev-aws",
+        "dev-aws-deployed",
+        "staging",
+        "production",
+    ]
     accounts = {each["name"]: each["account"] for each in listed}
     assert accounts["dev-aws"] == accounts["dev-aws-deployed"]
     assert len({accounts["dev-localstack"], accounts["dev-aws"], accounts["staging"], accounts["production"]}) == 4

@@ -9,7 +9,7 @@ from soundbite import console
 from soundbite.errors import ConfigurationError
 from soundbite.platforms import local
 
-from . import down, following, steps
+from . import following, steps, stopping
 
 if TYPE_CHECKING:
     from soundbite.environment import Environment
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 def services(environment: Environment) -> list[str]:
     """Return the names of a local environment's processes."""
-    return [process.name for process, _ in down.processes(environment)]
+    return [process.name for process, _ in stopping.processes(environment)]
 
 
 def status(environment: Environment) -> dict[str, Any]:
     """Return what runs: for each process its state, pid and age in seconds; and whether the application is ready."""
     steps.require_local(environment)
     found: dict[str, Any] = {}
-    for process, _ in down.processes(environment):
+    for process, _ in stopping.processes(environment):
         pid, record = process.pid(), process.record()
         if pid is not None and record is not None:
             age = round(time.time() - record["started"])
@@ -57,11 +57,11 @@ def logs(environment: Environment, *, service: str, lines: int, follow: bool) ->
     if service and service not in known:
         raise ConfigurationError(f"There is no service {service!r}.", f"Known are: {', '.join(known)}.")
     names = [service] if service else known
-    for process, _ in down.processes(environment):
+    for process, _ in stopping.processes(environment):
         if process.name in names:
             for line in process.tail(lines).splitlines():
                 following.show(process.name, line)
     if follow:
         following.follow(environment, names)
-    elif not any(process.log.exists() for process, _ in down.processes(environment)):
+    elif not any(process.log.exists() for process, _ in stopping.processes(environment)):
         console.say(f"{environment.name} has no logs yet; inv dev.{environment.name.removeprefix('dev-')} starts it.")

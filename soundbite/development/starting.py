@@ -11,7 +11,7 @@ from soundbite.cloud import Cloud
 from soundbite.errors import SoundbiteError
 from soundbite.platforms import local
 
-from . import down, following, steps
+from . import following, steps, stopping
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,10 +48,10 @@ def up(
     """
     steps.require_local(environment)
     cloud = Cloud(environment)
-    before = set(down.running(environment))
-    with down.undone_on_failure(environment, before):
+    before = set(stopping.running(environment))
+    with stopping.undone_on_failure(environment, before):
         with locks.held(steps.lock_file(environment), f"bringing {environment.name} up", _LOCK_WAIT):
-            before |= set(down.running(environment))
+            before |= set(stopping.running(environment))
             bring_up(environment, cloud, confirm=confirm, inspect=inspect, deploy=deploy)
         console.say(
             f"{environment.name} answers on {environment.app_url}  (try: inv dev.smoke --env={environment.name})"
@@ -71,9 +71,9 @@ def setup(environment: Environment) -> int:
     """
     steps.require_local(environment)
     cloud = Cloud(environment)
-    before = set(down.running(environment))
+    before = set(stopping.running(environment))
     with (
-        down.undone_on_failure(environment, before),
+        stopping.undone_on_failure(environment, before),
         locks.held(steps.lock_file(environment), f"setting {environment.name} up", _LOCK_WAIT),
     ):
         steps.ground(environment, cloud, build=local.process(environment).pid() is None)

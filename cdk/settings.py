@@ -1,0 +1,176 @@
+"""The settings of one environment's infrastructure, typed.
+
+They come as the JSON that `Environment.synth_settings()` writes, and every text is parsed by the kind that
+`soundbite.environment.keys` gives its key, so that a setting means here what it means everywhere.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from soundbite.environment import kinds
+from soundbite.environment.keys import REQUIRED, Bucket, Key, Logs, Processor, Queue, Table, all_keys, key_name
+from soundbite.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_PASSED_ON = "PROCESSOR_ENV_"
+_Section = TypeVar("_Section", Processor, Table, Queue, Bucket, Logs)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the infrastructure of one environment depends on.
+
+    Attributes
+    ----------
+    processor_dir:
+        The built processor; None where the application has none.
+    processor_env:
+        What the processor finds in its environment; a value may be a reference `output:Stack.Name`.
+    assembly_dir:
+        Where the cloud assembly goes.
+    """
+
+    project: str
+    environment: str
+    owner: str
+    cost_center: str
+    account: str
+    region: str
+    retain_data: bool
+    processor: Processor
+    table: Table
+    queue: Queue
+    bucket: Bucket
+    logs: Logs
+    processor_env: Mapping[str, str]
+    processor_dir: Path | None
+    assembly_dir: Path
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The tags of every stack and of every resource that can have tags."""
+        return {
+            "Project": self.project,
+            "Environment": self.environment,
+            "Owner": self.owner,
+            "CostCenter": self.cost_center,
+            "ManagedBy": "inv",
+        }
+
+    @classmethod
+    def read(cls, path: str) -> Settings:
+        """Read the JSON file at `path`.
+
+        Raises
+        ------
+        ConfigurationError
+            There is no such file, it is no JSON object of texts, or a setting is missing or wrong: all of them at once.
+        """
+        if not path:
+            raise ConfigurationError("SYNTH_SETTINGS is not set.", "It names the file that `inv cdk.synth` writes.")
+        try:
+            texts = json.loads(Path(path).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else f"not JSON: {error}"
+            raise ConfigurationError(f"SYNTH_SETTINGS={path} cannot be read: {reason}.") from None
+        if not isinstance(texts, dict) or not all(isinstance(text, str) for text in texts.values()):
+            raise ConfigurationError(f"SYNTH_SETTINGS={path} is not an object of texts.")
+        return cls.parse(texts)
+
+    @classmethod
+    def parse(cls, texts: Mapping[str, str]) -> Settings:
+        """Make settings of texts by their keys.
+
+        Raises
+        ------
+        ConfigurationError
+            A setting is missing or wrong: all of them at once, in one line.
+        """
+        parser = _Parser(texts)
+        settings = cls(
+            project=parser.text("PROJECT", kinds.PROJECT_NAME),
+            environment=parser.text("ENVIRONMENT", kinds.ENVIRONMENT_NAME),
+            owner=parser.text("OWNER", kinds.TEXT),
+            cost_center=parser.text("COST_CENTER", kinds.TEXT),
+            account=parser.text("AWS_ACCOUNT_ID", kinds.ACCOUNT),
+            region=parser.text("AWS_REGION", kinds.REGION),
+            retain_data=parser.flag("RETAIN_DATA"),
+            processor=parser.section(Processor),
+            table=parser.section(Table),
+            queue=parser.section(Queue),
+            bucket=parser.section(Bucket),
+            logs=parser.section(Logs),
+            processor_env={
+                name.removeprefix(_PASSED_ON): text
+                for name, text in sorted(texts.items())
+                if name.startswith(_PASSED_ON) and text
+            },
+            processor_dir=parser.folder("PROCESSOR_DIR"),
+            assembly_dir=Path(parser.text("ASSEMBLY_DIR", kinds.TEXT)),
+        )
+        parser.finish()
+        return settings
+
+
+class _Parser:
+    """Parses texts by their keys and keeps what is wrong, to tell it all at once.
+
+    A wrong setting gives an empty value, which nobody sees, because `finish` raises.
+    """
+
+    def __init__(self, texts: Mapping[str, str]) -> None:
+        self._texts = texts
+        self._missing: list[str] = []
+        self._wrong: list[str] = []
+
+    def text(self, name: str, kind: kinds.Kind) -> str:
+        if name in self._texts and not self._texts[name]:
+            self._wrong.append(f"{name} must not be empty")
+            return ""
+        return str(self._parse(name, kind) or "")
+
+    def flag(self, name: str) -> bool:
+        return bool(self._parse(name, kinds.FLAG))
+
+    def folder(self, name: str) -> Path | None:
+        text = self._parse(name, kinds.TEXT)
+        if text and not Path(text).is_dir():
+            self._wrong.append(f"{name} is not a folder: {text}")
+        return Path(text) if text else None
+
+    def section(self, section: type[_Section]) -> _Section:
+        keys = all_keys()
+        return section(**{f.name: self._field(name := key_name(section, f.name), keys[name]) for f in fields(section)})
+
+    def finish(self) -> None:
+        """Raise what was found wrong."""
+        if self._missing or self._wrong:
+            missing = [f"{', '.join(self._missing)} missing"] if self._missing else []
+            raise ConfigurationError(
+                f"The settings of the infrastructure are wrong: {'; '.join([*missing, *self._wrong])}.",
+                "They are Environment.synth_settings() and PROCESSOR_DIR and ASSEMBLY_DIR; use inv cdk.synth.",
+            )
+
+    def _field(self, name: str, key: Key) -> Any:
+        if key.default != REQUIRED and not key.default and not self._texts.get(name, "?"):
+            return None
+        value = self._parse(name, key.kind)
+        if key.kind.name.startswith("duration") and isinstance(value, float) and not value.is_integer():
+            self._wrong.append(f"{name} must be whole seconds here, not {self._texts[name]}")
+        return value
+
+    def _parse(self, name: str, kind: kinds.Kind) -> Any:
+        if name not in self._texts:
+            self._missing.append(name)
+            return None
+        try:
+            return kind.parse(self._texts[name])
+        except ValueError as error:
+            self._wrong.append(f"{name} {error}, not {self._texts[name]!r}")
+            return None

@@ -1,0 +1,9 @@
+"""The stacks of an environment, one module each."""
+
+from .bootstrap import Bootstrap
+from .compute import Compute
+from .database import Database
+from .queue import Queue
+from .storage import Storage
+
+__all__ = ["Bootstrap", "Compute", "Database", "Queue", "Storage"]
