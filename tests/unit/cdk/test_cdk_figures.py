@@ -87,7 +87,7 @@ def test_the_processor(each: Assembly, figures: Figures) -> None:
     assert (function["Timeout"], function["MemorySize"]) == (figures.timeout, figures.memory)
     assert (function["Runtime"], function["Handler"]) == ("nodejs24.x", "index.handler")
     variables = function["Environment"]["Variables"]
-    assert set(variables) == {"ENVIRONMENT", "DYNAMODB_TABLE", "S3_BUCKET", "SPEECH", "MAX_RECEIVES"}
+    assert set(variables) == {"ENVIRONMENT", "DYNAMODB_TABLE", "S3_BUCKET", "SPEECH", "MAX_RECEIVES", "LOG_LEVEL"}
     assert (variables["ENVIRONMENT"], variables["MAX_RECEIVES"]) == (each.environment, "3")
 
 

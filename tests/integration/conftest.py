@@ -1,0 +1,187 @@
+"""A local environment of a test's own: ports, state and application folder that nobody shares."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import psutil
+import pytest
+
+from tests.conftest import ROOT, Inv, free_ports
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+DEADLINE = 90.0
+
+
+def until(condition: Callable[[], Any], what: str, deadline: float = DEADLINE) -> Any:
+    """Wait until a condition holds, and return what it gave; fail with `what` after the deadline."""
+    end = time.monotonic() + deadline
+    while time.monotonic() < end:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.05)
+    pytest.fail(f"not within {deadline:.0f} s: {what}")
+
+
+class Running:
+    """An `inv` in the foreground, its output read as it comes."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.output = ""
+        self._lines: queue.Queue[str] = queue.Queue()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def wait_for(self, text: str, deadline: float = DEADLINE) -> str:
+        """Wait until a text was printed; return everything printed so far."""
+        until(lambda: text in self._so_far() or self.process.poll() is not None, f"{text!r} in:\n{self.output}", deadline)
+        assert text in self._so_far(), f"ended with {self.process.returncode} before {text!r}:\n{self.output}"
+        return self.output
+
+    def end(self, signum: signal.Signals, deadline: float = 20) -> int:
+        """Send a signal to `inv` alone, and return its exit code."""
+        self.process.send_signal(signum)
+        code = self.process.wait(deadline)
+        self._so_far()
+        return code
+
+    def _so_far(self) -> str:
+        while True:
+            try:
+                self.output += self._lines.get_nowait()
+            except queue.Empty:
+                return self.output
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self._lines.put(line)
+
+
+@dataclass
+class Dev:
+    """A local environment with everything of its own; `env` is its name."""
+
+    state: Path
+    app: Path
+    ports: list[int]
+    root: Path = ROOT
+    env: str = "dev-localstack"
+    variables: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def inv(self) -> Inv:
+        """`inv` with this environment's settings."""
+        own = {
+            "STATE_DIR": str(self.state),
+            "APP_DIR": str(self.app),
+            "APP_INSTALL": "",
+            "APP_PORT": str(self.ports[0]),
+            "APP_INSPECT_PORT": str(self.ports[2]),
+        }
+        if self.env == "dev-localstack":
+            own["EMULATOR_PORT"] = str(self.ports[1])
+        return Inv(self.root, own | self.variables)
+
+    @property
+    def url(self) -> str:
+        """Where its application answers."""
+        return f"http://127.0.0.1:{self.ports[0]}"
+
+    @property
+    def folder(self) -> Path:
+        """Where its state is."""
+        return self.state / self.env
+
+    def up(self) -> subprocess.CompletedProcess[str]:
+        """Bring it up, detached, and see that this worked."""
+        done = self.inv("dev.localstack", "--detach")
+        assert done.returncode == 0, done.stderr
+        return done
+
+    def status(self) -> dict[str, Any]:
+        """What `inv dev.status --json` says."""
+        return dict(json.loads(self.inv("dev.status", f"--env={self.env}", "--json").stdout))
+
+    def pid(self, process: str) -> int:
+        """The process id of one of its processes."""
+        record = json.loads((self.folder / "run" / f"{process}.json").read_text())
+        return int(record["pid"])
+
+    def health(self) -> dict[str, Any]:
+        """What the application says of itself; empty if it does not answer."""
+        try:
+            return dict(httpx.get(f"{self.url}/health", timeout=2).json())
+        except httpx.HTTPError:
+            return {}
+
+    def foreground(self, *arguments: str, **more: str) -> Running:
+        """Start `inv dev.localstack` in the foreground."""
+        return Running(self.inv.start("dev.localstack", *arguments, **more))
+
+    def left(self) -> list[str]:
+        """The command lines of what still runs of it."""
+        mine = (str(self.state), str(self.app))
+        found = []
+        for process in psutil.process_iter():
+            try:
+                line = process.cmdline()
+                where = f"{' '.join(line)} {process.cwd()} {process.environ().get('STATE_DIR', '')}"
+                gone = process.status() == psutil.STATUS_ZOMBIE
+            except psutil.Error:
+                continue
+            if process.pid != os.getpid() and not gone and any(part in where for part in mine):
+                found.append(f"{process.pid} {' '.join(line)[:150]}")
+        return found
+
+    def destroy(self) -> None:
+        """Stop it whatever happened, and leave nothing behind."""
+        self.inv("dev.down", f"--env={self.env}", timeout=60)
+        for line in self.left():
+            try:
+                psutil.Process(int(line.split()[0])).kill()
+            except psutil.Error:
+                continue
+        shutil.rmtree(self.state, ignore_errors=True)
+
+
+def copy_app(folder: Path) -> Path:
+    """Copy the application with its build, its dependencies linked."""
+    app = folder / "app"
+    shutil.copytree(ROOT / "app", app, ignore=shutil.ignore_patterns("node_modules", "coverage"))
+    (app / "node_modules").symlink_to(ROOT / "app" / "node_modules")
+    return app
+
+
+@pytest.fixture
+def dev(tmp_path: Path) -> Iterator[Dev]:
+    """Return a local environment that is not up yet."""
+    made = Dev(tmp_path / "state", copy_app(tmp_path), free_ports(3))
+    yield made
+    made.destroy()
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dev]:
+    """Return a local environment that is up, for tests that leave it as it is."""
+    folder = tmp_path_factory.mktemp("running")
+    made = Dev(folder / "state", copy_app(folder), free_ports(3))
+    try:
+        made.up()
+        yield made
+    finally:
+        made.destroy()

@@ -1,0 +1,105 @@
+"""dev-aws: the same application against somebody's account; here an emulator stands for AWS."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.conftest import free_ports
+from tests.integration.conftest import Dev, copy_app
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+ACCOUNT = "111111111111"
+
+
+@pytest.fixture
+def aws(tmp_path: Path) -> Iterator[Dev]:
+    """Return dev-aws with an emulator of its own in the place of AWS; credentials of its account are set."""
+    host = Dev(tmp_path / "state", copy_app(tmp_path), free_ports(3))
+    done = host.inv("setup-localstack")
+    assert done.returncode == 0, done.stderr
+    made = Dev(host.state, host.app, [host.ports[0], 0, host.ports[2]], env="dev-aws")
+    made.variables = {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{host.ports[1]}",
+        "AWS_ACCESS_KEY_ID": ACCOUNT,
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "PROCESSOR_ENV_SPEECH": "offline",  # the emulator has no Polly
+    }
+    yield made
+    made.inv("dev.down", "--env=dev-aws")
+    host.destroy()
+
+
+def test_without_credentials_it_refuses(aws: Dev) -> None:
+    del aws.variables["AWS_ACCESS_KEY_ID"], aws.variables["AWS_SECRET_ACCESS_KEY"]
+    done = aws.inv("dev.aws", "--detach", HOME="/nonexistent")
+    assert done.returncode == 2
+    assert "There are no usable credentials for dev-aws (account 111111111111)" in done.stderr
+
+
+def test_another_account_is_refused(aws: Dev) -> None:
+    done = aws.inv("dev.aws", "--detach", "--deploy", "--yes", AWS_ACCESS_KEY_ID="222222222222")
+    assert done.returncode == 2
+    assert "belong to account 222222222222, but dev-aws is account 111111111111" in done.stderr
+    assert "Nothing was changed" in done.stderr
+
+
+def test_it_deploys_only_when_told_and_after_showing_the_difference(aws: Dev) -> None:
+    refused = aws.inv("dev.aws", "--detach")
+    assert refused.returncode == 3
+    assert "SoundBite-dev-aws-Database" in refused.stderr
+    assert "--deploy" in refused.stderr
+
+    unasked = aws.inv("dev.aws", "--detach", "--deploy")
+    assert unasked.returncode == 2
+    assert "AWS::DynamoDB::Table" in unasked.stderr
+    assert "There is no terminal to ask at" in unasked.stderr
+
+    done = aws.inv("dev.aws", "--detach", "--deploy", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert aws.health()["environment"] == "dev-aws"
+    smoke = aws.inv("dev.smoke", "--env=dev-aws")
+    assert smoke.returncode == 0, smoke.stderr
+
+    proved = aws.inv("dev.test", "--env=dev-aws")
+    assert proved.returncode == 0, proved.stderr
+    assert "✓ identity.health" in proved.stderr
+
+    other = aws.inv("cdk.diff", "--env=dev-aws", TABLE_BACKUP="yes")
+    assert other.returncode == 0, other.stderr
+    assert "PointInTimeRecovery" in other.stdout
+
+
+def test_every_mode_is_proved_and_one_that_cannot_be_tried_is_said(aws: Dev) -> None:
+    done = aws.inv("dev.test", AWS_ENDPOINT_URL="", AWS_ACCESS_KEY_ID="", HOME="/nonexistent", timeout=170)
+    assert done.returncode == 6, done.stderr
+    assert "── dev-localstack" in done.stderr
+    assert "✓ journey.clip" in done.stderr
+    assert "dev-aws could not be tried" in done.stderr
+
+
+def test_an_emulator_that_runs_already_is_used_and_left_running(aws: Dev) -> None:
+    other = Dev(aws.state / "external", aws.app, [aws.ports[0], 0, aws.ports[2]])
+    other.variables = {"EMULATOR": "external", "AWS_ENDPOINT_URL": aws.variables["AWS_ENDPOINT_URL"]}
+    done = other.inv("dev.localstack", "--detach", EMULATOR_PORT="4566")
+    assert done.returncode == 0, done.stderr
+    assert other.status()["processes"]["emulator"]["state"] == "stopped"
+    assert other.inv("dev.smoke").returncode == 0
+    assert other.inv("dev.down").returncode == 0
+    assert aws.inv("cdk.diff", "--env=dev-aws").returncode == 0
+
+
+def test_destroy_wants_the_name_and_keeps_the_ledger(aws: Dev) -> None:
+    assert aws.inv("cdk.deploy", "--env=dev-aws", "--yes").returncode == 0
+    refused = aws.inv("cdk.destroy", "--env=dev-aws")
+    assert refused.returncode == 2
+    assert "--confirm=dev-aws" in refused.stderr
+    done = aws.inv("cdk.destroy", "--env=dev-aws", "--confirm=dev-aws")
+    assert done.returncode == 0, done.stderr
+    assert "SoundBite-dev-aws-Bootstrap kept" in done.stderr
+    again = aws.inv("cdk.destroy", "--env=dev-aws", "--confirm=dev-aws")
+    assert "nothing was there" in again.stderr

@@ -1,0 +1,88 @@
+"""Ctrl-C and SIGTERM in every phase: the right exit code, nothing left running, the next run works."""
+
+from __future__ import annotations
+
+import signal
+import time
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+
+from tests.integration.conftest import until
+
+if TYPE_CHECKING:
+    from tests.integration.conftest import Dev
+
+SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+_ENDLESS = "sleep 4711"
+
+
+def _endless(dev: Dev) -> bool:
+    """Tell whether the endless command of the phase runs, in the application's folder."""
+    for process in psutil.process_iter():
+        try:
+            if process.cmdline() == _ENDLESS.split() and process.cwd() == str(dev.app):
+                return True
+        except psutil.Error:
+            continue
+    return False
+
+
+@pytest.mark.parametrize(("signum", "code"), SIGNALS)
+@pytest.mark.parametrize("key", ["APP_INSTALL", "APP_BUILD", "APP_RELOAD"])
+def test_while_a_command_of_the_application_runs(dev: Dev, signum: signal.Signals, code: int, key: str) -> None:
+    up = dev.foreground(**{key: _ENDLESS})
+    until(lambda: _endless(dev) or up.process.poll() is not None, f"{key} to run")
+    assert up.process.poll() is None, up.output
+    started = time.monotonic()
+    assert up.end(signum) == code
+    assert time.monotonic() - started < 10
+    assert "Interrupted." in up.output
+    assert "Traceback" not in up.output
+    assert dev.left() == []
+
+
+@pytest.mark.parametrize(("signum", "code"), SIGNALS)
+@pytest.mark.parametrize("after", ["✓ emulator", "✓ account", "✓ infrastructure", "✓ deploy"])
+def test_between_the_steps(dev: Dev, signum: signal.Signals, code: int, after: str) -> None:
+    up = dev.foreground()
+    up.wait_for(after)
+    assert up.end(signum) == code
+    assert "Traceback" not in up.output
+    assert dev.left() == []
+    dev.up()
+    assert dev.inv("dev.smoke").returncode == 0
+
+
+@pytest.mark.parametrize(("signum", "code"), SIGNALS)
+def test_while_the_logs_follow_everything_ends_in_order_within_5_seconds(
+    dev: Dev, signum: signal.Signals, code: int
+) -> None:
+    up = dev.foreground()
+    up.wait_for("Logs follow")
+    assert dev.inv("dev.smoke").returncode == 0
+    up.wait_for("processor |")
+    started = time.monotonic()
+    assert up.end(signum) == code
+    assert time.monotonic() - started < 5
+    assert up.output.index("✓ stop app") < up.output.index("✓ stop processor") < up.output.index("✓ stop emulator")
+    assert "state saved" in up.output
+    assert dev.left() == []
+
+
+def test_a_second_ctrl_c_does_not_cut_the_clean_up(dev: Dev) -> None:
+    up = dev.foreground()
+    up.wait_for("Logs follow")
+    up.process.send_signal(signal.SIGINT)
+    time.sleep(0.1)
+    assert up.end(signal.SIGINT) == 130
+    assert dev.left() == []
+
+
+def test_what_ran_before_goes_on_running(dev: Dev) -> None:
+    dev.up()
+    up = dev.foreground()
+    up.wait_for("Logs follow")
+    assert up.end(signal.SIGINT) == 130
+    assert dev.health()
