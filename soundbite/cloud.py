@@ -17,23 +17,6 @@ if TYPE_CHECKING:
     from .environment import Environment
 
 _EMULATED_SECRET = "test"  # noqa: S105 - what the emulator signs presigned addresses with
-_AWS_VARIABLES = (
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-    "AWS_SECURITY_TOKEN",
-    "AWS_PROFILE",
-    "AWS_DEFAULT_PROFILE",
-    "AWS_REGION",
-    "AWS_DEFAULT_REGION",
-    "AWS_ENDPOINT_URL",
-    "AWS_ROLE_ARN",
-    "AWS_WEB_IDENTITY_TOKEN_FILE",
-    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-)
-"""The variables that choose an account, an endpoint or credentials (AWS SDKs and Tools Reference Guide)."""
-
 _CONNECT_TIMEOUT = 3
 _READ_TIMEOUT = 20
 _ATTEMPTS = 3
@@ -108,10 +91,15 @@ class Cloud:
         """Return a whole environment for a child process: this process's own, with exactly this AWS in it."""
         variables = dict(os.environ)
         if self.environment.emulated:
-            for name in _AWS_VARIABLES:
-                variables.pop(name, None)
-            key_id = self.environment.aws.access_key_id or self.environment.aws.account_id
-            variables |= {"AWS_ACCESS_KEY_ID": key_id, "AWS_SECRET_ACCESS_KEY": _EMULATED_SECRET}
+            # Nothing of somebody's own AWS set-up may reach it: no profile, no role, no endpoint of one service.
+            variables = {name: value for name, value in variables.items() if not name.startswith("AWS_")}
+            variables |= {
+                "AWS_ACCESS_KEY_ID": self._emulated_key,
+                "AWS_SECRET_ACCESS_KEY": _EMULATED_SECRET,
+                "AWS_CONFIG_FILE": os.devnull,
+                "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+                "AWS_EC2_METADATA_DISABLED": "true",
+            }
         elif self.environment.aws.profile:
             variables["AWS_PROFILE"] = self.environment.aws.profile
         if self.environment.endpoint_url:
@@ -119,17 +107,24 @@ class Cloud:
         region = self.environment.aws.region
         return variables | {"AWS_REGION": region, "AWS_DEFAULT_REGION": region}
 
+    @property
+    def _emulated_key(self) -> str:
+        return self.environment.aws.access_key_id or self.environment.aws.account_id
+
     def _make_session(self) -> Session:
         import boto3
+        import botocore.session
 
         aws = self.environment.aws
-        if self.environment.emulated:
-            return boto3.Session(
-                aws_access_key_id=aws.access_key_id or aws.account_id,
-                aws_secret_access_key=_EMULATED_SECRET,
-                region_name=aws.region,
-            )
-        return boto3.Session(profile_name=aws.profile, region_name=aws.region)
+        if not self.environment.emulated:
+            return boto3.Session(profile_name=aws.profile, region_name=aws.region)
+        nobodys = {"profile": (None, None, None, None), "config_file": (None, None, os.devnull, None)}
+        return boto3.Session(
+            aws_access_key_id=self._emulated_key,
+            aws_secret_access_key=_EMULATED_SECRET,
+            region_name=aws.region,
+            botocore_session=botocore.session.Session(session_vars=nobodys),
+        )
 
 
 @contextmanager

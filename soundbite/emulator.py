@@ -79,6 +79,8 @@ def start(environment: Environment, cloud: Cloud) -> Started:
     _require_port(environment)
     lost = _lost(environment) if record is not None else ""
     emulator.stop(0)
+    if record is not None:
+        _drop_unknown_buckets(environment)
     folders = {name: environment.state / "emulator" / name for name in ("state", "s3", "tmp")}
     shutil.rmtree(folders["tmp"], ignore_errors=True)
     for folder in folders.values():
@@ -165,11 +167,27 @@ def _require_port(environment: Environment) -> None:
 
 def _lost(environment: Environment) -> str:
     saved = [path.stat().st_mtime for path in (environment.state / "emulator" / "state").glob("*.json")]
-    since = f"since {time.strftime('%F %T', time.localtime(max(saved)))}" if saved else "since its first start"
+    if saved:
+        since = f"since {time.strftime('%F %T', time.localtime(max(saved)))}"
+        kept = "Kept are what was saved then, and the audio files."
+    else:
+        since, kept = "since its first start", "Nothing had been saved yet."
     return (
         f"The emulator had ended without saving (was it killed?). Lost is what was written {since}: "
-        "items, messages, stacks and logs. Kept are the audio files; the infrastructure is rebuilt."
+        f"clips, messages, stacks and logs. {kept} The infrastructure is brought up to date."
     )
+
+
+def _drop_unknown_buckets(environment: Environment) -> None:
+    """Delete the objects of buckets that the saved state does not know: nobody could reach or replace them."""
+    kept = environment.state / "emulator"
+    try:
+        known = (kept / "state" / "s3.json").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        known = ""
+    for bucket in (kept / "s3").glob("[0-9]*/*"):
+        if bucket.name not in known:
+            shutil.rmtree(bucket)
 
 
 def _variables(environment: Environment, folders: dict[str, Path]) -> dict[str, str]:

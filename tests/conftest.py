@@ -56,7 +56,7 @@ class Inv:
         """Run it to its end."""
         return subprocess.run(
             self.argv(*arguments),
-            env=clean_environ(**self.variables, **more),
+            env=clean_environ(**(self.variables | more)),
             cwd="/",
             capture_output=True,
             text=True,
@@ -69,7 +69,7 @@ class Inv:
         """Start it; signals reach it as from a terminal or a CI runner (a shell's & would ignore SIGINT)."""
         return subprocess.Popen(
             self.argv(*arguments),
-            env=clean_environ(**self.variables, **more),
+            env=clean_environ(**(self.variables | more)),
             cwd="/",
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -44,11 +44,14 @@ class Running:
         self.process = process
         self.output = ""
         self._lines: queue.Queue[str] = queue.Queue()
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def wait_for(self, text: str, deadline: float = DEADLINE) -> str:
         """Wait until a text was printed; return everything printed so far."""
-        until(lambda: text in self._so_far() or self.process.poll() is not None, f"{text!r} in:\n{self.output}", deadline)
+        until(
+            lambda: text in self._so_far() or self.process.poll() is not None, f"{text!r} in:\n{self.output}", deadline
+        )
         assert text in self._so_far(), f"ended with {self.process.returncode} before {text!r}:\n{self.output}"
         return self.output
 
@@ -56,6 +59,7 @@ class Running:
         """Send a signal to `inv` alone, and return its exit code."""
         self.process.send_signal(signum)
         code = self.process.wait(deadline)
+        self._reader.join(deadline)
         self._so_far()
         return code
 
@@ -68,8 +72,9 @@ class Running:
 
     def _read(self) -> None:
         assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self._lines.put(line)
+        with self.process.stdout as lines:
+            for line in lines:
+                self._lines.put(line)
 
 
 @dataclass

@@ -76,7 +76,9 @@ def test_npm_that_fails_half_way_is_tried_again_by_the_next_run(dev: Dev) -> Non
     assert "ended with exit code 7" in failing.stderr
     assert dev.left() == []
     modules = ROOT / "app" / "node_modules"
-    mended = dev.inv("dev.localstack", "--detach", APP_INSTALL=f"sh -c 'rm -rf node_modules; ln -s {modules} node_modules'")
+    mended = dev.inv(
+        "dev.localstack", "--detach", APP_INSTALL=f"sh -c 'rm -rf node_modules; ln -s {modules} node_modules'"
+    )
     assert mended.returncode == 0, mended.stderr
     assert dev.health()
 
