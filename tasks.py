@@ -7,7 +7,7 @@ __path__ = [str(Path(__file__).with_suffix(""))]
 
 from invoke import Collection
 
-from tasks import cdk, dev, envs, top
+from tasks import cdk, dev, docs, envs, top
 
 namespace = Collection(
     top.doctor,
@@ -15,5 +15,6 @@ namespace = Collection(
     top.test,
     Collection.from_module(cdk),
     Collection.from_module(dev),
+    Collection.from_module(docs),
     Collection.from_module(envs),
 )

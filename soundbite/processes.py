@@ -96,10 +96,19 @@ class Process:
             self.log.replace(self.log.with_suffix(".log.old"))
         program = shell.find(argv[0], env.get("PATH"))
         order = json.dumps({"record": str(self.record_file), "notes": dict(notes), "argv": [program, *argv[1:]]})
-        with self.log.open("wb") as log:
-            launcher = [sys.executable, "-c", _LAUNCHER, order]
-            child = shell.spawn(launcher, env=env, cwd=cwd, output=log.fileno())
-        self._await_record(child.pid)
+        child = None
+        try:
+            with self.log.open("wb") as log:
+                child = shell.spawn([sys.executable, "-c", _LAUNCHER, order], env=env, cwd=cwd, output=log.fileno())
+            self._await_record(child.pid)
+        except BaseException:
+            # Without a record nobody would find it again.
+            if child is not None:
+                with suppress(ProcessLookupError):
+                    os.killpg(child.pid, signal.SIGKILL)
+                child.wait()
+            self.record_file.unlink(missing_ok=True)
+            raise
 
     def stop(self, grace: float) -> bool:
         """Stop it: SIGTERM to its group, and SIGKILL to what is left of it after `grace` seconds.

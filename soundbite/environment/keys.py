@@ -51,7 +51,7 @@ class Workflow:
     project: str = _key(
         kinds.PROJECT_NAME, "The application's name; stacks are `PROJECT-environment-Stack`.", synth=True, process=False
     )
-    purpose: str | None = _key(kinds.TEXT, "One line for `inv envs.list`.", "")
+    purpose: str | None = _key(kinds.TEXT, "One line for `inv envs.list`.", "", process=False)
     promoted_from: str | None = _key(
         kinds.ENVIRONMENT_NAME, "The environment before this one in the chain; empty for the first.", "", process=False
     )

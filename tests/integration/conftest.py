@@ -6,12 +6,9 @@ import json
 import os
 import queue
 import shutil
-import signal
-import subprocess
 import threading
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -21,7 +18,10 @@ import pytest
 from tests.conftest import ROOT, Inv, free_ports
 
 if TYPE_CHECKING:
+    import signal
+    import subprocess
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 DEADLINE = 90.0
 

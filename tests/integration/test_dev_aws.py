@@ -83,9 +83,9 @@ def test_every_mode_is_proved_and_one_that_cannot_be_tried_is_said(aws: Dev) -> 
 
 
 def test_an_emulator_that_runs_already_is_used_and_left_running(aws: Dev) -> None:
-    other = Dev(aws.state / "external", aws.app, [aws.ports[0], 0, aws.ports[2]])
+    other = Dev(aws.state / "external", aws.app, free_ports(3))
     other.variables = {"EMULATOR": "external", "AWS_ENDPOINT_URL": aws.variables["AWS_ENDPOINT_URL"]}
-    done = other.inv("dev.localstack", "--detach", EMULATOR_PORT="4566")
+    done = other.inv("dev.localstack", "--detach")
     assert done.returncode == 0, done.stderr
     assert other.status()["processes"]["emulator"]["state"] == "stopped"
     assert other.inv("dev.smoke").returncode == 0

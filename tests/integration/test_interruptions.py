@@ -22,7 +22,7 @@ def _endless(dev: Dev) -> bool:
     """Tell whether the endless command of the phase runs, in the application's folder."""
     for process in psutil.process_iter():
         try:
-            if process.cmdline() == _ENDLESS.split() and process.cwd() == str(dev.app):
+            if process.cmdline()[-1:] == _ENDLESS.split()[-1:] and process.cwd() == str(dev.app):
                 return True
         except psutil.Error:
             continue
@@ -34,7 +34,7 @@ def _endless(dev: Dev) -> bool:
 def test_while_a_command_of_the_application_runs(dev: Dev, signum: signal.Signals, code: int, key: str) -> None:
     up = dev.foreground(**{key: _ENDLESS})
     until(lambda: _endless(dev) or up.process.poll() is not None, f"{key} to run")
-    assert up.process.poll() is None, up.output
+    assert up.process.poll() is None, up.end(signum) and up.output
     started = time.monotonic()
     assert up.end(signum) == code
     assert time.monotonic() - started < 10

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sys
 import uuid
 from typing import TYPE_CHECKING
 
@@ -70,7 +71,7 @@ def test_a_missing_resource_is_found_by_setup(dev: Dev) -> None:
     assert dev.health() == {}
     deleted = dev.inv(
         "dev.shell",
-        "--command=python3 -c \"import boto3, os; boto3.client('dynamodb').delete_table(TableName=os.environ['DYNAMODB_TABLE'])\"",
+        f"--command={sys.executable} -c '{_DELETE_TABLE}'",
         SHELL="/bin/sh",
     )
     assert deleted.returncode == 0, deleted.stderr
@@ -78,6 +79,9 @@ def test_a_missing_resource_is_found_by_setup(dev: Dev) -> None:
     assert again.returncode == 1
     assert "✗ resources.table" in again.stderr
     assert "✓ resources.queue" in again.stderr
+
+
+_DELETE_TABLE = 'import boto3, os; boto3.client("dynamodb").delete_table(TableName=os.environ["DYNAMODB_TABLE"])'
 
 
 def test_reset_wants_the_name_and_deletes_everything(dev: Dev) -> None:

@@ -79,7 +79,8 @@ def test_nothing_listens_beyond_this_machine(running: Dev) -> None:
 def test_the_logs_are_prefixed_and_can_be_chosen(running: Dev) -> None:
     assert running.inv("dev.smoke").returncode == 0
     lines = until(
-        lambda: running.inv("dev.logs", "--service=processor").stdout.splitlines(), "a line of the processor's log"
+        lambda: running.inv("dev.logs", "--service=processor").stdout.splitlines(),  # noqa: PLW0108 - asks anew
+        "a line of the processor's log",
     )
     assert all(line.startswith("processor |") for line in lines)
     both = running.inv("dev.logs").stdout
