@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 import time
 from typing import IO, TYPE_CHECKING
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from soundbite.environment import Environment
 
 _POLL = 0.1
+_SAME_ON_EVERY_LINE = {"environment", "release"}
 _COLOURS = {"app": "cyan", "processor": "magenta", "emulator": "blue"}
 _MOST_REBUILDS = 3
 _REBUILD_WINDOW = 120.0
@@ -61,8 +64,24 @@ class Tail:
 
 
 def show(name: str, line: str) -> None:
-    """Print one line of a process's log, prefixed and coloured, on stdout."""
-    console.result(f"{console.paint(f'{name:<9} |', _COLOURS.get(name, 'dim'))} {line}")
+    """Print one line of a process's log, prefixed, on stdout; for a person's eyes also coloured and made readable."""
+    if sys.stdout.isatty():
+        line = readable(line)
+    console.result(f"{console.paint(f'{name:<9} |', _COLOURS.get(name, 'dim'), sys.stdout)} {line}")
+
+
+def readable(line: str) -> str:
+    """Return a line of a JSON log as `time level message key=value …`; any other line as it is."""
+    if not line.startswith("{"):
+        return line
+    try:
+        entry = json.loads(line)
+        clock = str(entry.pop("time"))[11:23]
+        level, message = entry.pop("level"), entry.pop("message")
+    except (ValueError, KeyError):
+        return line
+    rest = " ".join(f"{key}={value}" for key, value in entry.items() if key not in _SAME_ON_EVERY_LINE)
+    return f"{clock} {level} {message} {rest}".rstrip()
 
 
 def until_interrupted(environment: Environment, cloud: Cloud) -> None:
