@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from . import node, processes
+from . import files, node, processes
 from .cloud import Cloud, explained
 from .errors import SoundbiteError
 from .processes import Process
@@ -81,6 +81,7 @@ def start(environment: Environment, cloud: Cloud) -> Started:
     emulator.stop(0)
     if record is not None:
         _drop_unknown_buckets(environment)
+    _follow_port(environment)
     folders = {name: environment.state / "emulator" / name for name in ("state", "s3", "tmp")}
     shutil.rmtree(folders["tmp"], ignore_errors=True)
     for folder in folders.values():
@@ -155,14 +156,7 @@ def _probe(cloud: Cloud, service: str) -> None:
 
 
 def _require_port(environment: Environment) -> None:
-    port = environment.emulator.port
-    holder = processes.listener(port)
-    if holder is not None:
-        raise SoundbiteError(
-            f"Port {port}, the emulator's, is taken by {holder}.",
-            "Stop that process, or choose another port: EMULATOR_PORT=4567 inv …, "
-            f"for good in envs/{environment.name}.local.env.",
-        )
+    processes.require_port(environment.emulator.port, "EMULATOR_PORT", f"envs/{environment.name}.local.env")
 
 
 def _lost(environment: Environment) -> str:
@@ -176,6 +170,18 @@ def _lost(environment: Environment) -> str:
         f"The emulator had ended without saving (was it killed?). Lost is what was written {since}: "
         f"clips, messages, stacks and logs. {kept} The infrastructure is brought up to date."
     )
+
+
+def _follow_port(environment: Environment) -> None:
+    """Rewrite the saved state for another port: the addresses of queues in it have the port they were made under."""
+    kept = environment.state / "emulator"
+    port, note = str(environment.emulator.port), kept / "port"
+    before = note.read_text(encoding="utf-8") if note.exists() else port
+    if before != port:
+        for path in (kept / "state").glob("*.json"):
+            text = path.read_text(encoding="utf-8")
+            files.write(path, text.replace(f"http://127.0.0.1:{before}/", f"http://127.0.0.1:{port}/"))
+    files.write(note, port)
 
 
 def _drop_unknown_buckets(environment: Environment) -> None:

@@ -24,6 +24,8 @@ from .errors import SoundbiteError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+_UNKNOWN = "a process of another user"
+_PORT_PATIENCE = 3.0
 _SAME_START = 0.05
 """Seconds by which two readings of one process's start time may differ (clock ticks are 10 ms)."""
 
@@ -157,6 +159,31 @@ def fingerprint(argv: Sequence[str], env: Mapping[str, str], *more: str) -> str:
     return sha256(text.encode()).hexdigest()[:16]
 
 
+def require_port(port: int, key: str, file: str) -> None:
+    """Refuse when somebody listens on a port of this machine.
+
+    Parameters
+    ----------
+    key:
+        The setting that chooses the port.
+    file:
+        The env file in which it can be chosen for good.
+
+    Raises
+    ------
+    SoundbiteError
+        The port is taken; the message says by whom.
+    """
+    deadline = time.monotonic() + _PORT_PATIENCE
+    while (holder := listener(port)) == _UNKNOWN and time.monotonic() < deadline:
+        time.sleep(0.05)  # a process that is just ending holds its port a moment longer, and has no name any more
+    if holder is not None:
+        raise SoundbiteError(
+            f"Port {port} ({key}) is taken by {holder}.",
+            f"Stop that process, or choose another port: {key}={port + 1} inv …, for good in {file}.",
+        )
+
+
 def listener(port: int) -> str | None:
     """Say who listens on a port of this machine, for example `node (pid 4711: node dist/main.js)`; None if nobody."""
     import psutil
@@ -164,13 +191,13 @@ def listener(port: int) -> str | None:
     for connection in _connections():
         if connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port:
             if connection.pid is None:
-                return "a process of another user"
+                return _UNKNOWN
             with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
                 process = psutil.Process(connection.pid)
                 command = shell.shown(process.cmdline())[:100]
                 return f"{process.name()} (pid {connection.pid}: {command})"
             return f"pid {connection.pid}"
-    return None if _bindable(port) else "a process of another user"
+    return None if _bindable(port) else _UNKNOWN
 
 
 def _connections() -> list[Any]:

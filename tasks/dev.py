@@ -85,7 +85,9 @@ def reset(context: Context, env: str = _LOCAL, confirm: str = "") -> None:
     from soundbite import console, development, environment
 
     loaded = environment.load(env)
-    typed_name(env, f"This deletes {loaded.state}: emulated AWS with all clips, and logs.", given=confirm)
+    typed_name(
+        env, f"This deletes what {loaded.state} keeps: logs, and emulated AWS with all its clips.", given=confirm
+    )
     development.reset(loaded)
     console.say(f"{env} is as if it had never run.")
 

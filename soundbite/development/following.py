@@ -7,11 +7,11 @@ import sys
 import time
 from typing import IO, TYPE_CHECKING
 
-from soundbite import console, emulator
+from soundbite import console, emulator, locks
 from soundbite.errors import SoundbiteError
 from soundbite.platforms import local
 
-from . import starting, stopping
+from . import starting, steps, stopping
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -106,7 +106,8 @@ def until_interrupted(environment: Environment, cloud: Cloud) -> None:
                     f"Its log is {emulator.process(environment).log}; inv dev.reset starts from nothing.",
                 )
             rebuilt.append(time.monotonic())
-            starting.bring_up(environment, cloud, confirm=lambda _difference: None)
+            with locks.held(steps.lock_file(environment), f"rebuilding {environment.name}", starting.LOCK_WAIT):
+                starting.bring_up(environment, cloud, confirm=lambda _difference: None)
         app = local.process(environment)
         if app.pid() is None:
             if app.record() is None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from soundbite.environment import Environment
 
-_LOCK_WAIT = 600
+LOCK_WAIT = 600
 """Seconds to wait for another `inv dev.…`: a first run installs for minutes."""
 
 
@@ -50,7 +50,7 @@ def up(
     cloud = Cloud(environment)
     before = set(stopping.running(environment))
     with stopping.undone_on_failure(environment, before):
-        with locks.held(steps.lock_file(environment), f"bringing {environment.name} up", _LOCK_WAIT):
+        with locks.held(steps.lock_file(environment), f"bringing {environment.name} up", LOCK_WAIT):
             before |= set(stopping.running(environment))
             bring_up(environment, cloud, confirm=confirm, inspect=inspect, deploy=deploy)
         console.say(
@@ -74,9 +74,9 @@ def setup(environment: Environment) -> int:
     before = set(stopping.running(environment))
     with (
         stopping.undone_on_failure(environment, before),
-        locks.held(steps.lock_file(environment), f"setting {environment.name} up", _LOCK_WAIT),
+        locks.held(steps.lock_file(environment), f"setting {environment.name} up", LOCK_WAIT),
     ):
-        steps.ground(environment, cloud, build=local.process(environment).pid() is None)
+        steps.ground(environment, cloud, build=not local.runs(environment))
         steps.account(environment, cloud)
         output = steps.infrastructure(environment, cloud, change=True, confirm=_unasked)
         with console.step("resources") as step:
@@ -94,8 +94,10 @@ def bring_up(
     deploy: bool = False,
 ) -> None:
     """Take every step until the application is ready."""
+    if not local.runs(environment):
+        local.require_ports(environment, inspect=inspect)
     # A running application rebuilds itself: a second build would only pull its files away.
-    steps.ground(environment, cloud, build=local.process(environment).pid() is None)
+    steps.ground(environment, cloud, build=not local.runs(environment))
     steps.account(environment, cloud)
     output = steps.infrastructure(environment, cloud, change=environment.emulated or deploy, confirm=confirm)
     steps.follow_processor(environment, cloud, output)

@@ -22,11 +22,14 @@ _LOCK_WAIT = 60
 
 def processes(environment: Environment) -> list[tuple[Process, float]]:
     """Return every process of a local environment with its grace in seconds, in the order of stopping."""
-    return [
+    found = [
         (local.process(environment), local.STOP_GRACE),
         (processor.process(environment), processor.STOP_GRACE),
-        (emulator.process(environment), emulator.STOP_GRACE),
     ]
+    # One that was started stays ours, also when the settings name another by now.
+    if environment.emulator.mode == "embedded" or emulator.process(environment).record() is not None:
+        found.append((emulator.process(environment), emulator.STOP_GRACE))
+    return found
 
 
 def running(environment: Environment) -> list[str]:

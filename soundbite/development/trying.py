@@ -45,7 +45,7 @@ def smoke(environment: Environment, keep: Path | None = None) -> int:
         Nothing runs.
     """
     steps.require_local(environment)
-    if local.process(environment).pid() is None:
+    if not local.runs(environment):
         raise SoundbiteError(
             f"{environment.name} is not running.", f"inv dev.{environment.name.removeprefix('dev-')} starts it."
         )

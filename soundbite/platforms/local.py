@@ -31,6 +31,25 @@ def process(environment: Environment) -> Process:
     return Process(NAME, environment.state)
 
 
+def runs(environment: Environment) -> bool:
+    """Tell whether the application runs."""
+    return process(environment).pid() is not None
+
+
+def require_ports(environment: Environment, *, inspect: bool) -> None:
+    """Refuse when somebody else listens on a port that the application needs.
+
+    Raises
+    ------
+    SoundbiteError
+        A port is taken; the message says by whom.
+    """
+    own = f"envs/{environment.name}.local.env"
+    processes.require_port(environment.app.port, "APP_PORT", own)
+    if inspect:
+        processes.require_port(environment.app.inspect_port, "APP_INSPECT_PORT", own)
+
+
 def variables(environment: Environment, cloud: Cloud, output: Callable[[str], str]) -> dict[str, str]:
     """Return what the application reads: what every application gets, and its own APP_ENV_* bound to values.
 
@@ -73,9 +92,7 @@ def start(environment: Environment, cloud: Cloud, output: Callable[[str], str], 
     if app.pid() is not None and record is not None and record.get("fingerprint") == wanted:
         return False
     app.stop(STOP_GRACE)
-    _require_port("APP_PORT", environment.app.port, environment)
-    if inspect:
-        _require_port("APP_INSPECT_PORT", environment.app.inspect_port, environment)
+    require_ports(environment, inspect=inspect)
     env = cloud.variables() | {"PATH": node.path_variable()} | own
     app.start(argv, env=env, cwd=environment.app_dir, notes={"fingerprint": wanted, "port": environment.app.port})
     return True
@@ -136,16 +153,6 @@ def revision() -> str:
 def _secret(environment: Environment, name: str) -> bool:
     setting = environment.app_env.get(name)
     return setting is not None and setting.reference is not None and setting.reference.secret
-
-
-def _require_port(key: str, port: int, environment: Environment) -> None:
-    holder = processes.listener(port)
-    if holder is not None:
-        raise SoundbiteError(
-            f"Port {port}, the application's, is taken by {holder}.",
-            f"Stop that process, or choose another port: {key}={port + 1} inv …, "
-            f"for good in envs/{environment.name}.local.env.",
-        )
 
 
 def _indented(text: str) -> str:

@@ -28,7 +28,7 @@ def test_a_taken_port_is_named_with_its_holder(dev: Dev, index: int, key: str) -
         squatter.listen()
         done = dev.inv("dev.localstack", "--detach")
     assert done.returncode == 1
-    assert f"Port {dev.ports[index]}, the " in done.stderr
+    assert f"Port {dev.ports[index]} ({key}) is taken by " in done.stderr
     assert f"(pid {os.getpid()}:" in done.stderr
     assert f"{key}=" in done.stderr
     assert dev.left() == []

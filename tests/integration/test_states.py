@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 
+from tests.conftest import free_ports
 from tests.integration.conftest import until
 
 if TYPE_CHECKING:
@@ -51,6 +52,17 @@ def test_clips_survive_down_and_up(dev: Dev) -> None:
     kept = _get(dev, clip).json()
     assert kept["status"] == "ready"
     assert httpx.get(kept["url"]).content[:4] == b"RIFF"
+
+
+def test_what_was_saved_can_be_used_on_another_port(dev: Dev) -> None:
+    dev.up()
+    clip = _post(dev, "Keep me.")
+    until(lambda: _get(dev, clip).json()["status"] == "ready", "the clip to be ready")
+    dev.inv("dev.down")
+    dev.ports = free_ports(3)
+    dev.up()
+    assert _get(dev, clip).json()["status"] == "ready"
+    assert dev.inv("dev.smoke").returncode == 0
 
 
 def test_a_changed_queue_setting_changes_the_queue_alone(dev: Dev) -> None:
