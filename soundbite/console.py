@@ -85,11 +85,12 @@ def table(rows: Sequence[Sequence[str]], heading: Sequence[str] = ()) -> None:
 
 @dataclass
 class Step:
-    """One step of a journey; `detail` says how it ended, `progress` what it is at."""
+    """One step of a journey; `detail` says how it ended, `well` whether well, `progress` what it is at."""
 
     name: str
     detail: str = ""
     progress: str = ""
+    well: bool = True
 
     def tell(self, line: str) -> None:
         """Take a line of a command's output as progress; fits `shell.run(on_line=…)`."""
@@ -111,15 +112,21 @@ def step(name: str) -> Iterator[Step]:
     live = _is_terminal(sys.stderr)
     ticker = threading.Thread(target=_tick, args=(current, started, ended, live), daemon=True)
     ticker.start()
-    mark = paint("✗", "red")
+    well = False
     try:
         yield current
-        mark = paint("✓", "green")
+        well = current.well
     finally:
         ended.set()
         ticker.join()
-        took = paint(f"{time.monotonic() - started:.1f}s", "dim")
-        _write(sys.stderr, f"{_CLEAR if live else ''}{mark} {name:<15} {current.detail}  {took}")
+        outcome(name, current.detail, time.monotonic() - started, well=well)
+
+
+def outcome(name: str, detail: str, seconds: float, *, well: bool) -> None:
+    """Tell in one line how something ended and how long it took."""
+    mark = paint("✓", "green") if well else paint("✗", "red")
+    clear = _CLEAR if _is_terminal(sys.stderr) else ""
+    _write(sys.stderr, f"{clear}{mark} {name:<15} {detail}  {paint(f'{seconds:.1f}s', 'dim')}")
 
 
 _CLEAR = "\r\x1b[2K"

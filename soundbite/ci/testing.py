@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING
 
 from soundbite import application, console, node, paths, shell
 from soundbite import environment as environments
-from soundbite.errors import ConfigurationError, SoundbiteError
+from soundbite.errors import ConfigurationError
 from soundbite.parallel import workers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from concurrent.futures import Future
 
 _TIMEOUT = 1500
 _AT_ONCE = 2
@@ -87,12 +86,14 @@ def run(only: Sequence[str], more: Sequence[str] = ()) -> int:
     _prepare()
     started = time.monotonic()
     failed: list[str] = []
-    with workers(_AT_ONCE) as submit:
-        running: list[tuple[Suite, Future[str]]] = [
-            (suite, submit(partial(_quietly, suite))) for suite in chosen if suite.group == "static"
-        ]
-        for suite, future in running:
-            failed += _told(suite, future)
+    static = [suite for suite in chosen if suite.group == "static"]
+    if static:
+        with console.step("static") as step, workers(_AT_ONCE) as submit:
+            step.progress = ", ".join(suite.name for suite in static)
+            for future in [submit(partial(_quietly, suite)) for suite in static]:
+                failed += future.result()
+            step.well = not failed
+            step.detail = f"{len(static) - len(failed)} of {len(static)} passed"
     for suite in chosen:
         if suite.group != "static":
             console.say(f"── {suite.name}")
@@ -118,22 +119,17 @@ def _prepare() -> None:
                 step.detail = "done" if work.ensure(step.tell) else "unchanged"
 
 
-def _quietly(suite: Suite) -> str:
-    """Run a suite; return its output if it failed, else an empty text."""
+def _quietly(suite: Suite) -> list[str]:
+    """Run a suite and show its output only if it failed; return its name then, else nothing."""
+    started = time.monotonic()
     completed = _run(suite, loudly=False)
-    return (completed.stdout + completed.stderr).strip() or "(no output)" if completed.code else ""
-
-
-def _told(suite: Suite, future: Future[str]) -> list[str]:
-    with console.step(suite.name) as step:
-        try:
-            output = future.result()
-        except SoundbiteError as error:
-            output = str(error)
-        step.detail = "failed" if output else "passed"
+    output = (completed.stdout + completed.stderr).strip() if completed.code else ""
+    console.outcome(
+        suite.name, "failed" if completed.code else "passed", time.monotonic() - started, well=not completed.code
+    )
     if output:
         console.say(output)
-    return [suite.name] if output else []
+    return [suite.name] if completed.code else []
 
 
 def _run(suite: Suite, *, loudly: bool) -> shell.Completed:

@@ -21,7 +21,8 @@ def test_invokes_own_pretending_is_refused(inv: Inv, flag: str) -> None:
 
 @pytest.mark.parametrize("name", ["INVOKE_RUN_DRY", "INVOKE_RUN_WARN"])
 def test_pretending_by_a_variable_is_refused_too(inv: Inv, name: str) -> None:
-    assert inv("envs.list", **{name: "1"}).returncode == 2
+    inv.variables[name] = "1"
+    assert inv("envs.list").returncode == 2
 
 
 def test_an_unknown_task_is_exit_1(inv: Inv) -> None:
