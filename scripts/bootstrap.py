@@ -39,7 +39,7 @@ def main() -> int:
                 return _fail(
                     f"another installation has been running for {WAIT // 60} minutes", "End it, then try again."
                 )
-            return 0 if _installed() else _install()
+            return 0 if _installed() else _install(lock.fileno())
     except OSError as error:
         return _fail(f"{error.strerror}: {error.filename or ROOT}", "The checkout must be writable, with 1 GB free.")
 
@@ -64,7 +64,7 @@ def _installed() -> bool:
     return STAMP.exists() and STAMP.read_bytes() == LOCK.read_bytes() and (VENV / "bin" / "python").exists()
 
 
-def _install() -> int:
+def _install(lock: int) -> int:
     wanted = LOCK.read_bytes()
     count = wanted.count(b"==")
     _say(f"first run, or new requirements: installing {count} packages into .venv (about a minute) …")
@@ -79,7 +79,7 @@ def _install() -> int:
     pythons = [sys.executable, str(VENV / "bin" / "python")]
     with LOG.open("w") as log:
         for python, command in zip(pythons, commands, strict=True):
-            code = _run([python, *command], log.fileno(), started)
+            code = _run([python, *command], log.fileno(), started, lock)
             if code:
                 _say(_tail())
                 return _fail(
@@ -92,9 +92,12 @@ def _install() -> int:
     return 0
 
 
-def _run(command: list[str], log: int, started: float) -> int:
+def _run(command: list[str], log: int, started: float, lock: int) -> int:
     """Run one step in a process group of its own, telling every few seconds what it is at."""
-    child = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
+    # It holds the lock too: should we be killed, the next one waits for what we were running.
+    child = subprocess.Popen(
+        command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True, pass_fds=[lock]
+    )
     terminal = sys.stderr.isatty()
     told = started
     try:
@@ -151,4 +154,8 @@ def _fail(what: str, hint: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    if code == 0 and sys.argv[1:]:
+        # The same process all along, so that a signal to inv reaches whoever is at work.
+        os.execv(sys.argv[1], sys.argv[1:])  # noqa: S606
+    sys.exit(code)

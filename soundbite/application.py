@@ -38,9 +38,8 @@ class Work:
 
     @property
     def stamp(self) -> Path:
-        """Where the hash of what was done last is kept, beside nothing that the work itself deletes."""
-        place = files.digest(self.folder, [], str(self.folder))[:12]
-        return paths.CACHE / "done" / f"{self.name}-{place}"
+        """Where the hash of what was done last is kept: in the folder itself, so that it goes and comes with it."""
+        return self.folder / ".soundbite" / self.name
 
     def needed(self) -> bool:
         """Tell whether it has to be done."""
@@ -69,6 +68,7 @@ class Work:
             if not self.needed():
                 return False
             self.stamp.unlink(missing_ok=True)
+            files.write(self.stamp.parent / ".gitignore", "*\n")
             before = self._digest()
             env = {**_variables(), "PATH": node.path_variable()}
             shell.run(self.command, cwd=self.folder, env=env, timeout=self.timeout, on_line=on_line)

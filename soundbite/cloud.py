@@ -57,7 +57,10 @@ class Cloud:
                         ),
                     )
                 except BotoCoreError as error:
-                    raise ConfigurationError(f"No {service} client for {self.environment.name}: {error}") from None
+                    raise ConfigurationError(
+                        f"No {service} client for {self.environment.name}: {error}",
+                        "Check AWS_PROFILE and ~/.aws/config.",
+                    ) from None
             return self._clients[service]
 
     def require_account(self) -> str:

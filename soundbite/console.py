@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
 import threading
 import time
@@ -61,7 +60,17 @@ def result(text: str) -> None:
 
 def result_json(value: object) -> None:
     """Print a value as JSON on stdout."""
-    result(json.dumps(value, indent=2, default=str))
+    # Masked before JSON escapes it: afterwards a secret with a quote or an umlaut is no longer found.
+    _print(sys.stdout, json.dumps(_masked(value), indent=2, default=str))
+
+
+def _masked(value: object) -> object:
+    if isinstance(value, dict):
+        return {_masked(key): _masked(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_masked(each) for each in value]
+    plain = value is None or isinstance(value, bool | int | float)
+    return value if plain else redact(str(value))
 
 
 def warn(text: str) -> None:
@@ -138,9 +147,16 @@ def _tick(current: Step, started: float, ended: threading.Event, live: bool) -> 
     if live:
         _write(sys.stderr, f"{_CLEAR}{paint('◦', 'dim')} {current.name} …", end="")
     while not ended.wait(_TICK_LIVE if live else _TICK_PLAIN):
-        width = shutil.get_terminal_size().columns if live else 160
-        text = f"◦ {current.name} … {time.monotonic() - started:.0f}s  {current.progress}"[: width - 1]
+        width = _width() if live else 160
+        text = f"◦ {current.name} … {time.monotonic() - started:.0f}s  {redact(current.progress)}"[: width - 1]
         _write(sys.stderr, _CLEAR + text if live else text, end="" if live else "\n")
+
+
+def _width() -> int:
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns or 80
+    except OSError:
+        return 80
 
 
 def _is_terminal(stream: TextIO) -> bool:
@@ -148,9 +164,13 @@ def _is_terminal(stream: TextIO) -> bool:
 
 
 def _write(stream: TextIO, text: str, end: str = "\n") -> None:
+    _print(stream, redact(text), end)
+
+
+def _print(stream: TextIO, text: str, end: str = "\n") -> None:
     with _writing:
         try:
-            stream.write(redact(text) + end)
+            stream.write(text + end)
             stream.flush()
         except BrokenPipeError:
             # Whoever read us has gone (`inv … | head`): the work goes on, silently.

@@ -103,8 +103,13 @@ def judge_aws_cdk(version: str) -> tuple[str, str]:
     if version.startswith("3."):
         return REFUSED, f"{version} is older code than 2.x in spite of its number and cannot read our assemblies"
     if version != pinned:
-        return TOO_OLD, f"{version}, but cdk/package.json pins {pinned}"
+        newer = _numbers(version) > _numbers(pinned)
+        return REFUSED if newer else TOO_OLD, f"{version}, but cdk/package.json pins {pinned}"
     return FOUND, version
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(each) for each in re.findall(r"\d+", version))
 
 
 def _python() -> Finding:
@@ -134,6 +139,8 @@ def _aws_cdk() -> Finding:
     try:
         manifest = paths.CDK / "node_modules" / "aws-cdk" / "package.json"
         version = str(json.loads(manifest.read_text(encoding="utf-8"))["version"])
+    except (NotADirectoryError, ValueError, KeyError, TypeError):
+        return Finding("aws-cdk", MISSING, "only half installed", tasks, mend)
     except FileNotFoundError:
         return Finding(
             "aws-cdk", MISSING, "not installed yet; the first task that needs it does", tasks, mend, optional=True

@@ -25,7 +25,7 @@ def workers(count: int) -> Iterator[Callable[[Callable[[], T]], Future[T]]]:
     try:
         yield pool.submit
     except BaseException:
-        shell.end_all()
-        pool.shutdown(cancel_futures=True)
+        with shell.all_ended():
+            pool.shutdown(cancel_futures=True)
         raise
     pool.shutdown()

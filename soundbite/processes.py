@@ -20,14 +20,16 @@ from typing import TYPE_CHECKING, Any
 
 from . import shell
 from .errors import SoundbiteError
+from .interruption import undisturbed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _UNKNOWN = "a process of another user"
 _PORT_PATIENCE = 3.0
-_SAME_START = 0.05
-"""Seconds by which two readings of one process's start time may differ (clock ticks are 10 ms)."""
+_SAME_START = 2.0
+"""Seconds by which two readings of one process's start time may differ: it is told by the wall clock, which NTP
+moves. A pid comes round only after all others (kernel.pid_max), which takes longer than that."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ class Process:
         order = json.dumps({"record": str(self.record_file), "notes": dict(notes), "argv": [program, *argv[1:]]})
         child = None
         try:
-            with self.log.open("wb") as log:
+            with self.log.open("wb") as log, undisturbed():
                 child = shell.spawn([sys.executable, "-c", _LAUNCHER, order], env=env, cwd=cwd, output=log.fileno())
             self._await_record(child.pid)
         except BaseException:

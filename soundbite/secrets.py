@@ -86,7 +86,9 @@ def _from_secrets_manager(target: str, cloud: Cloud) -> str:
     if not key:
         return str(text)
     try:
-        document = json.loads(text)
-        return str(document[key])
+        value = json.loads(text)[key]
+        if value is None:
+            return ""
+        return value if isinstance(value, str) else json.dumps(value)
     except (ValueError, KeyError, TypeError):
         raise SoundbiteError(f"{name} is not a JSON object with the key {key}") from None

@@ -12,22 +12,26 @@ import shutil
 import signal
 import subprocess
 import threading
+import time
 from collections import deque
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
 from . import console
 from .errors import SoundbiteError
+from .interruption import undisturbed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 GRACE = 5.0
 """Seconds between SIGTERM and SIGKILL."""
 
 _running: set[subprocess.Popen[str]] = set()
+_abandoned = threading.Event()
+"""Set while everything that runs is being ended: what is started meanwhile is ended too."""
 
 _TAIL = 40
 """Lines of a failed command's output that its error shows."""
@@ -102,12 +106,62 @@ def run(
     SoundbiteError
         The tool is not there.
     """
+    process: subprocess.Popen[str] | None = None
+    late = False
+    outputs: tuple[list[str], list[str]] = ([], [])
+    threads: list[threading.Thread] = []
+    try:
+        with undisturbed():
+            process = _popen(argv, cwd, env, piped=stdin is not None)
+        # From a thread of its own, so that the deadline also holds for a command that does not read.
+        threads = [threading.Thread(target=_feed, args=(process.stdin, stdin or ""), daemon=True)]
+        for stream, lines in zip((process.stdout, process.stderr), outputs, strict=True):
+            threads.append(threading.Thread(target=_collect, args=(stream, lines, on_line), daemon=True))
+        for thread in threads:
+            thread.start()
+        late = not _ended(process, timeout)
+        if late:
+            end_group(process)
+    except BaseException:
+        if process is not None:
+            end_group(process)
+        raise
+    finally:
+        if process is not None:
+            _running.discard(process)
+    until = time.monotonic() + GRACE
+    for thread in threads:
+        # A grandchild that left the group may hold the pipe open: its output is not waited for.
+        thread.join(max(0.0, until - time.monotonic()))
+    completed = Completed(tuple(argv), process.returncode, "".join(outputs[0]), "".join(outputs[1]))
+    if late:
+        raise CommandFailed(completed, f"was not done within {timeout:.0f} s and was ended")
+    if check and completed.code != 0:
+        raise CommandFailed(completed)
+    return completed
+
+
+def _ended(process: subprocess.Popen[str], within: float) -> bool:
+    """Wait until a process has ended, and know it at once: its own wait with a deadline looks every 50 ms."""
+    ended = threading.Event()
+
+    def watch() -> None:
+        process.wait()
+        ended.set()
+
+    threading.Thread(target=watch, daemon=True).start()
+    return ended.wait(within)
+
+
+def _popen(
+    argv: Sequence[str], cwd: Path | None, env: Mapping[str, str] | None, *, piped: bool
+) -> subprocess.Popen[str]:
     try:
         process = subprocess.Popen(
             list(argv),
             cwd=cwd,
             env=dict(env) if env is not None else None,
-            stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
+            stdin=subprocess.PIPE if piped else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -118,39 +172,12 @@ def run(
         if cwd is not None and not cwd.is_dir():
             raise SoundbiteError(f"The folder {cwd} is not there, and {argv[0]} was to run in it.") from None
         raise SoundbiteError(f"{argv[0]} is not installed, or not on PATH.", "inv doctor says how to get it.") from None
-    outputs: tuple[list[str], list[str]] = ([], [])
-    streams = (process.stdout, process.stderr)
-    readers = [
-        threading.Thread(target=_collect, args=(stream, lines, on_line), daemon=True)
-        for stream, lines in zip(streams, outputs, strict=True)
-    ]
-    late = False
+    except (PermissionError, NotADirectoryError) as error:
+        raise SoundbiteError(f"{argv[0]} cannot be run: {error.strerror}: {error.filename}") from None
     _running.add(process)
-    try:
-        for reader in readers:
-            reader.start()
-        if process.stdin is not None:
-            with suppress(BrokenPipeError):
-                process.stdin.write(stdin or "")
-                process.stdin.close()
-        process.wait(timeout)
-    except subprocess.TimeoutExpired:
-        late = True
+    if _abandoned.is_set():
         end_group(process)
-    except BaseException:
-        end_group(process)
-        raise
-    finally:
-        _running.discard(process)
-    for reader in readers:
-        # A grandchild that left the group may hold the pipe open: its output is not waited for.
-        reader.join(GRACE)
-    completed = Completed(tuple(argv), process.returncode, "".join(outputs[0]), "".join(outputs[1]))
-    if late:
-        raise CommandFailed(completed, f"was not done within {timeout:.0f} s and was ended")
-    if check and completed.code != 0:
-        raise CommandFailed(completed)
-    return completed
+    return process
 
 
 def spawn(argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, output: int) -> subprocess.Popen[bytes]:
@@ -180,10 +207,16 @@ def end_group(process: subprocess.Popen[str], grace: float = GRACE) -> None:
     process.wait()
 
 
-def end_all() -> None:
-    """End every command that any thread is running; each `run` then fails in its own thread."""
-    for process in list(_running):
-        end_group(process)
+@contextmanager
+def all_ended() -> Iterator[None]:
+    """End every command that any thread is running, and for the time of the block every one that is started."""
+    _abandoned.set()
+    try:
+        for process in list(_running):
+            end_group(process)
+        yield
+    finally:
+        _abandoned.clear()
 
 
 def tail(path: Path, lines: int = 20) -> str:
@@ -203,7 +236,15 @@ def _signal_group(pid: int, signum: signal.Signals) -> None:
 def _collect(stream: IO[str] | None, lines: list[str], on_line: Callable[[str], None] | None) -> None:
     if stream is None:
         return
-    for line in stream:
-        lines.append(line)
-        if on_line is not None:
-            on_line(console.redact(line.rstrip("\n")))
+    with stream:
+        for line in stream:
+            lines.append(line)
+            if on_line is not None:
+                on_line(console.redact(line.rstrip("\n")))
+
+
+def _feed(stream: IO[str] | None, text: str) -> None:
+    if stream is not None:
+        # close() flushes, and fails again where the command has ended without reading.
+        with suppress(BrokenPipeError), stream:
+            stream.write(text)

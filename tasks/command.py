@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from invoke import Exit, task
 
 from soundbite.errors import ConfigurationError, Interrupted, SoundbiteError
+from soundbite.interruption import interrupt
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,7 +91,7 @@ def _interrupt(signum: int, _frame: FrameType | None) -> None:
     # A second signal during the clean-up must not tear it apart: it has its own deadline.
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, signal.SIG_IGN)
-    raise Interrupted(signum)
+    interrupt(signum)
 
 
 def _explain(error: OSError) -> str:

@@ -1,24 +1,26 @@
 """Every key of an env file: its type, its default, and what it is for.
 
-A section is a frozen dataclass, and a key is one of its fields: `Queue.visibility_timeout` is
+A section is a class, and a key is one of its attributes: `Queue.visibility_timeout` is
 `QUEUE_VISIBILITY_TIMEOUT`. This is the one list: loading, validation and envs/README.md are made from it.
+(Plain classes, because dataclasses would cost 10 ms at each start.)
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, ClassVar
+from functools import cache
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn
 
 from . import kinds
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from .kinds import Kind
 
 REQUIRED = "required"
 
 
-@dataclass(frozen=True)
-class Key:
+class Key(NamedTuple):
     """What is known of one key.
 
     Attributes
@@ -39,14 +41,31 @@ class Key:
 
 
 def _key(kind: Kind, doc: str, default: str = REQUIRED, *, process: bool = True, synth: bool = False) -> Any:
-    return field(metadata={"key": Key(kind, doc, default, process, synth)})
+    return Key(kind, doc, default, process, synth)
 
 
-@dataclass(frozen=True)
-class Workflow:
+class Section:
+    """A frozen group of settings; its class holds what is known of each, an instance the values."""
+
+    keys: ClassVar[dict[str, Key]]
+    prefix: ClassVar[str]
+
+    def __init_subclass__(cls, prefix: str) -> None:
+        cls.prefix = prefix
+        cls.keys = {name: key for name, key in vars(cls).items() if isinstance(key, Key)}
+
+    def __init__(self, values: Mapping[str, object]) -> None:
+        self.__dict__.update(values)
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"{type(self).__name__}.{name} cannot be changed: an environment is a value")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({vars(self)})"
+
+
+class Workflow(Section, prefix=""):
     """The project and the environment's place in it."""
-
-    prefix: ClassVar[str] = ""
 
     project: str = _key(
         kinds.PROJECT_NAME, "The application's name; stacks are `PROJECT-environment-Stack`.", synth=True, process=False
@@ -73,11 +92,8 @@ class Workflow:
     )
 
 
-@dataclass(frozen=True)
-class Aws:
+class Aws(Section, prefix="AWS_"):
     """The account."""
-
-    prefix: ClassVar[str] = "AWS_"
 
     account_id: str = _key(
         kinds.ACCOUNT,
@@ -98,11 +114,8 @@ class Aws:
     )
 
 
-@dataclass(frozen=True)
-class Emulator:
+class Emulator(Section, prefix="EMULATOR_"):
     """Emulated AWS."""
-
-    prefix: ClassVar[str] = "EMULATOR"
 
     mode: str = _key(
         kinds.choice("none", "embedded", "external"),
@@ -112,11 +125,8 @@ class Emulator:
     port: int = _key(kinds.PORT, "The embedded emulator's port on 127.0.0.1.", "4566")
 
 
-@dataclass(frozen=True)
-class App:
+class App(Section, prefix="APP_"):
     """The application and how it is built, started and asked."""
-
-    prefix: ClassVar[str] = "APP_"
 
     dir: str = _key(kinds.TEXT, "The application's folder; relative to the checkout.")
     install: tuple[str, ...] | None = _key(kinds.COMMAND, "Installs its dependencies; empty: there are none.", "")
@@ -148,11 +158,8 @@ class App:
     docker_target: str = _key(kinds.TEXT, "The stage of the Dockerfile that this environment runs.", "production")
 
 
-@dataclass(frozen=True)
-class Processor:
+class Processor(Section, prefix="PROCESSOR_"):
     """The Lambda function behind the queue."""
-
-    prefix: ClassVar[str] = "PROCESSOR_"
 
     artifact: str | None = _key(
         kinds.TEXT, "The folder with its code, as APP_BUILD leaves it in APP_DIR; empty: no processor.", "", synth=True
@@ -169,21 +176,15 @@ class Processor:
     batch_size: int = _key(kinds.integer(1, 10), "Messages a batch.", "5", synth=True)
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(Section, prefix="TABLE_"):
     """The DynamoDB table."""
-
-    prefix: ClassVar[str] = "TABLE_"
 
     ttl_days: int = _key(kinds.integer(1, 3650), "Days until an item is deleted.", synth=True)
     backup: bool = _key(kinds.FLAG, "Point-in-time recovery.", synth=True)
 
 
-@dataclass(frozen=True)
-class Queue:
+class Queue(Section, prefix="QUEUE_"):
     """The SQS queue and its dead-letter queue."""
-
-    prefix: ClassVar[str] = "QUEUE_"
 
     visibility_timeout: float = _key(
         kinds.duration(1, 43200, "from 1s to 12h"), "How long a message received is hidden from others.", synth=True
@@ -196,20 +197,14 @@ class Queue:
     )
 
 
-@dataclass(frozen=True)
-class Bucket:
+class Bucket(Section, prefix="BUCKET_"):
     """The S3 bucket."""
-
-    prefix: ClassVar[str] = "BUCKET_"
 
     versioned: bool = _key(kinds.FLAG, "Whether objects keep their versions.", synth=True)
 
 
-@dataclass(frozen=True)
-class Logs:
+class Logs(Section, prefix="LOGS_"):
     """The logs."""
-
-    prefix: ClassVar[str] = "LOGS_"
 
     retention_days: int = _key(
         kinds.one_of_numbers(1, 3, 5, 7, 14, 30, 60, 90, 180, 365),
@@ -218,7 +213,7 @@ class Logs:
     )
 
 
-SECTIONS: tuple[type, ...] = (Workflow, Aws, Emulator, App, Processor, Table, Queue, Bucket, Logs)
+SECTIONS: tuple[type[Section], ...] = (Workflow, Aws, Emulator, App, Processor, Table, Queue, Bucket, Logs)
 
 PASSED_ON = {
     "APP_ENV_": "given to the application, without the prefix",
@@ -227,13 +222,12 @@ PASSED_ON = {
 """Prefixes whose keys are not ours: they go to the application or the processor as they are."""
 
 
-def key_name(section: type, name: str) -> str:
-    """Return the key of a section's field, for example QUEUE_VISIBILITY_TIMEOUT."""
-    if section is Emulator:
-        return "EMULATOR" if name == "mode" else f"EMULATOR_{name.upper()}"
-    return f"{section.prefix}{name.upper()}"  # type: ignore[attr-defined]
+def key_name(section: type[Section], name: str) -> str:
+    """Return the key of a section's attribute, for example QUEUE_VISIBILITY_TIMEOUT."""
+    return "EMULATOR" if (section, name) == (Emulator, "mode") else section.prefix + name.upper()
 
 
+@cache
 def all_keys() -> dict[str, Key]:
     """Return every key of ours, in the order of the documentation."""
-    return {key_name(section, f.name): f.metadata["key"] for section in SECTIONS for f in fields(section)}
+    return {key_name(section, name): key for section in SECTIONS for name, key in section.keys.items()}

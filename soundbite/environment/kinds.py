@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import re
 import shlex
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_DURATION = r"(\d+(?:\.\d+)?)(ms|s|m|h|d)"
+_DIGITS = 10
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
-@dataclass(frozen=True)
-class Kind:
+class Kind(NamedTuple):
     """A kind of value: its name in the documentation and its parser."""
 
     name: str
@@ -23,10 +22,8 @@ class Kind:
 
 
 def _matching(pattern: str, form: str) -> Callable[[str], str]:
-    compiled = re.compile(pattern)
-
     def parse(text: str) -> str:
-        if not compiled.fullmatch(text):
+        if not re.fullmatch(pattern, text):
             raise ValueError(f"must be {form}")
         return text
 
@@ -35,7 +32,7 @@ def _matching(pattern: str, form: str) -> Callable[[str], str]:
 
 def _integer(low: int, high: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
-        if not re.fullmatch(r"[0-9]{1,9}", text) or not low <= int(text) <= high:
+        if not (text.isascii() and text.isdigit() and len(text) < _DIGITS and low <= int(text) <= high):
             raise ValueError(f"must be a whole number from {low} to {high}")
         return int(text)
 
@@ -50,7 +47,7 @@ def _flag(text: str) -> bool:
 
 def seconds(text: str) -> float:
     """Parse a duration such as `30s`, `5m` or `14d` into seconds."""
-    match = _DURATION.fullmatch(text)
+    match = re.fullmatch(_DURATION, text)
     if not match:
         raise ValueError("must be a duration such as 500ms, 30s, 5m, 2h or 14d")
     return float(match[1]) * _SECONDS[match[2]]
@@ -106,7 +103,13 @@ def duration(low: float, high: float, shown: str) -> Kind:
 
 def choice(*options: str) -> Kind:
     """Return the kind of values that are one of `options`."""
-    return Kind(" / ".join(options), _matching("|".join(map(re.escape, options)), f"one of {', '.join(options)}"))
+
+    def parse(text: str) -> str:
+        if text not in options:
+            raise ValueError(f"must be one of {', '.join(options)}")
+        return text
+
+    return Kind(" / ".join(options), parse)
 
 
 def one_of_numbers(*options: int) -> Kind:

@@ -6,16 +6,16 @@ expanding are ours, because its own expansion crosses no file and takes an unset
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import io
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
 
-@dataclass(frozen=True)
-class Origin:
+class Origin(NamedTuple):
     """Where a value came from: a file (with its line), `process`, `--set` or `default`."""
 
     source: str
@@ -25,8 +25,7 @@ class Origin:
         return self.source if self.line is None else f"{self.source}:{self.line}"
 
 
-@dataclass(frozen=True)
-class Binding:
+class Binding(NamedTuple):
     """One `KEY=value`, as written.
 
     `literal` says that the value was in single quotes: nothing in it is expanded.
@@ -38,7 +37,7 @@ class Binding:
     literal: bool = False
 
 
-def read(path: Path, source: str, problems: list[str]) -> Iterator[Binding]:
+def read(path: Path, source: str, problems: list[str]) -> list[Binding]:
     """Read one env file.
 
     Parameters
@@ -50,35 +49,15 @@ def read(path: Path, source: str, problems: list[str]) -> Iterator[Binding]:
     problems:
         Where what is wrong goes, one line each.
     """
-    from dotenv.parser import parse_stream
-
-    seen: dict[str, int] = {}
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         problems.append(f"{source}: cannot be read: {reason}")
-        return
-    with path.open(encoding="utf-8-sig") as stream:
-        for binding in parse_stream(stream):
-            # The parser counts blank and comment lines before a binding into it.
-            written = binding.original.string
-            line = binding.original.line + _leading_lines(written)
-            if binding.error:
-                shown = written.strip().splitlines()[0].partition("=")[0][:60]
-                problems.append(
-                    f"{source}:{line}: cannot be parsed at {shown!r} (expected KEY=value; is a quote missing?)"
-                )
-            elif binding.key is not None and binding.value is None:
-                problems.append(f"{source}:{line}: {binding.key} has no value (write {binding.key}= for an empty one)")
-            elif binding.key is not None and binding.value is not None:
-                if binding.key in seen:
-                    problems.append(f"{source}:{line}: {binding.key} was already set on line {seen[binding.key]}")
-                seen[binding.key] = line
-                literal = written.partition("=")[2].lstrip(" \t").startswith("'")
-                yield Binding(binding.key, binding.value, Origin(source, line), literal)
-    if "\0" in text:
-        problems.append(f"{source}: contains a NUL byte")
+        return []
+    bindings, wrong = _parsed(text, source)
+    problems += wrong
+    return list(bindings)
 
 
 def from_mapping(values: Mapping[str, str], source: str) -> Iterator[Binding]:
@@ -90,6 +69,49 @@ def from_mapping(values: Mapping[str, str], source: str) -> Iterator[Binding]:
 def merge(bindings: Iterable[Binding]) -> dict[str, Binding]:
     """Merge layers: a later binding of a key wins."""
     return {binding.key: binding for binding in bindings}
+
+
+@lru_cache
+def _parsed(text: str, source: str) -> tuple[list[Binding], list[str]]:
+    """Parse the text of an env file; common.env is read for every environment, and parsed once."""
+    bindings: list[Binding] = []
+    problems: list[str] = []
+    seen: dict[str, int] = {}
+    for found in _dotenv_parser().parse_stream(io.StringIO(text)):
+        # The parser counts blank and comment lines before a binding into it.
+        written = found.original.string
+        line = found.original.line + _leading_lines(written)
+        if found.error:
+            shown = written.strip().splitlines()[0].partition("=")[0][:60]
+            problems.append(f"{source}:{line}: cannot be parsed at {shown!r} (expected KEY=value; is a quote missing?)")
+        elif found.key is not None and found.value is None:
+            problems.append(f"{source}:{line}: {found.key} has no value (write {found.key}= for an empty one)")
+        elif found.key is not None and found.value is not None:
+            if found.key in seen:
+                problems.append(f"{source}:{line}: {found.key} was already set on line {seen[found.key]}")
+            seen[found.key] = line
+            literal = written.partition("=")[2].lstrip(" \t").startswith("'")
+            bindings.append(Binding(found.key, found.value, Origin(source, line), literal))
+    if "\0" in text:
+        problems.append(f"{source}: contains a NUL byte")
+    return bindings, problems
+
+
+@cache
+def _dotenv_parser() -> Any:
+    """Return python-dotenv's parser alone: its package imports what writes files too, 7 ms at each start."""
+    import importlib.util
+
+    package = importlib.util.find_spec("dotenv")
+    assert package is not None, "python-dotenv is pinned in pyproject.toml"
+    assert package.submodule_search_locations is not None
+    path = f"{package.submodule_search_locations[0]}/parser.py"
+    spec = importlib.util.spec_from_file_location("dotenv.parser", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def _leading_lines(written: str) -> int:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-from dataclasses import fields
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from soundbite import paths
 from soundbite.errors import ConfigurationError
 
-from . import expansion, layers, references
-from .keys import PASSED_ON, REQUIRED, SECTIONS, Key, all_keys, key_name
+from . import expansion, kinds, layers, references
+from .keys import PASSED_ON, REQUIRED, SECTIONS, Section, all_keys, key_name
 from .layers import Binding, Origin
 from .model import Environment, Setting
 
@@ -72,7 +71,7 @@ def order() -> list[str]:
     """
     before: dict[str, str] = {}
     for name in names():
-        bindings = layers.merge(layers.read(paths.ENVS / f"{name}.env", name, []))
+        bindings = layers.merge(layers.read(paths.ENVS / f"{name}.env", f"envs/{name}.env", []))
         before[name] = bindings["PROMOTED_FROM"].value if "PROMOTED_FROM" in bindings else ""
 
     def depth(name: str, seen: tuple[str, ...] = ()) -> int:
@@ -135,24 +134,23 @@ def _settings(merged: Mapping[str, Binding], texts: Mapping[str, str], problems:
     return settings
 
 
-def _section(section: type, settings: Mapping[str, Setting], problems: list[str]) -> object:
+def _section(section: type[Section], settings: Mapping[str, Setting], problems: list[str]) -> object:
     values: dict[str, object] = {}
-    for f in fields(section):
-        key: Key = f.metadata["key"]
-        name = key_name(section, f.name)
+    for attribute, key in section.keys.items():
+        name = key_name(section, attribute)
         if name not in settings:
             continue
         setting = settings[name]
         if not setting.text and key.default in {"", REQUIRED}:
             if key.default == REQUIRED:
                 problems.append(f"{setting.origin}: {name} must not be empty")
-            values[f.name] = () if str(f.type) == "tuple[str, ...]" else None
+            values[attribute] = () if key.kind is kinds.WORDS else None
             continue
         try:
-            values[f.name] = key.kind.parse(setting.text)
+            values[attribute] = key.kind.parse(setting.text)
         except ValueError as error:
             problems.append(f"{setting.origin}: {name} {error}, not {setting.text!r}")
-    return section(**values) if len(values) == len(fields(section)) else None
+    return section(values) if len(values) == len(section.keys) else None
 
 
 def _contradictions(environment: Environment) -> Iterable[str]:

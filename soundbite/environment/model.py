@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from soundbite import paths
 
@@ -18,8 +17,7 @@ if TYPE_CHECKING:
     from .references import Reference
 
 
-@dataclass(frozen=True)
-class Setting:
+class Setting(NamedTuple):
     """One setting: its text after expansion, where it came from, and the reference it is, if it is one."""
 
     key: str
@@ -28,8 +26,7 @@ class Setting:
     reference: Reference | None = None
 
 
-@dataclass(frozen=True)
-class Environment:
+class Environment(NamedTuple):
     """One of the environments, as its files describe it.
 
     References in `app_env` and `processor_env` are not bound yet: `soundbite.secrets` and the stacks'

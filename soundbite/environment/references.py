@@ -7,29 +7,31 @@ one of the environment's own stacks. A secret itself never stands in an env file
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _FORMS = {
-    "secretsmanager": (re.compile(r"[\w/+=.@-]+(#[\w.-]+)?"), "secretsmanager:NAME or secretsmanager:NAME#key"),
-    "ssm": (re.compile(r"/[\w./-]+"), "ssm:/path"),
-    "env": (re.compile(r"[A-Za-z_]\w*"), "env:NAME"),
-    "output": (re.compile(r"[A-Z]\w*\.[A-Z]\w*"), "output:Stack.OutputName"),
+    "secretsmanager": (r"[\w/+=.@-]+(#[\w.-]+)?", "secretsmanager:NAME or secretsmanager:NAME#key"),
+    "ssm": (r"/[\w./-]+", "ssm:/path"),
+    "env": (r"[A-Za-z_]\w*", "env:NAME"),
+    "output": (r"[A-Z]\w*\.[A-Z]\w*", "output:Stack.OutputName"),
 }
 
-_SECRET_NAME = re.compile(
-    r"(?:^|_)(?:SECRET|PASSWORD|PASSWD|PASSPHRASE|TOKEN|CREDENTIALS?|API_?KEY|PRIVATE_?KEY)(?:_|$)"
+_SECRET_NAMES = (
+    *("SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "TOKEN", "CREDENTIAL", "CREDENTIALS"),
+    *("APIKEY", "API_KEY", "PRIVATEKEY", "PRIVATE_KEY"),
 )
-_SECRET_VALUE = re.compile(
-    r"-----BEGIN [A-Z ]*PRIVATE KEY-----"  # PEM (RFC 7468)
-    r"|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"  # AWS access key ids: IAM user guide, "unique ID prefixes"
-    r"|\bgh[pousr]_[A-Za-z0-9]{36,}\b"  # GitHub tokens
-    r"|\bxox[abprs]-[A-Za-z0-9-]{10,}"  # Slack tokens
-    r"|://[^/\s:@]+:[^/\s:@]+@"  # a password in an address
-)
+_SECRET_VALUES = {
+    "-----BEGIN": r"-----BEGIN [A-Z ]*PRIVATE KEY-----",  # PEM (RFC 7468)
+    "AKIA": r"\bAKIA[A-Z0-9]{16}\b",  # AWS access key ids: IAM user guide, "unique ID prefixes"
+    "ASIA": r"\bASIA[A-Z0-9]{16}\b",
+    "gh": r"\bgh[pousr]_[A-Za-z0-9]{36,}\b",  # GitHub tokens
+    "xox": r"\bxox[abprs]-[A-Za-z0-9-]{10,}",  # Slack tokens
+    "://": r"://[^/\s:@]+:[^/\s:@]+@",  # a password in an address
+}
+"""Patterns by a part that every match has: looking for the part is cheaper than compiling the pattern."""
 
 
-@dataclass(frozen=True)
-class Reference:
+class Reference(NamedTuple):
     """A place to look a value up: `kind` is one of secretsmanager, ssm, env, output."""
 
     kind: str
@@ -56,11 +58,15 @@ def parse(text: str) -> Reference | None:
     if not colon or kind not in _FORMS:
         return None
     pattern, form = _FORMS[kind]
-    if not pattern.fullmatch(target):
+    if not re.fullmatch(pattern, target):
         raise ValueError(f"is not of the form {form}")
     return Reference(kind, target)
 
 
 def in_the_clear(key: str, text: str) -> bool:
     """Tell whether a plain value looks like a secret, by its key's name or its own shape."""
-    return bool(text) and bool(_SECRET_NAME.search(key) or _SECRET_VALUE.search(text))
+    if not text:
+        return False
+    if any(f"_{name}_" in f"_{key}_" for name in _SECRET_NAMES):
+        return True
+    return any(part in text and re.search(pattern, text) for part, pattern in _SECRET_VALUES.items())

@@ -102,4 +102,5 @@ def _prune(folder: Path) -> None:
     kept = sorted((p for p in folder.iterdir() if p.is_dir() and not p.suffix), key=lambda p: -p.stat().st_mtime)
     for old in kept[_KEPT:]:
         shutil.rmtree(old, ignore_errors=True)
-        old.with_suffix(".lock").unlink(missing_ok=True)
+        for beside in (".lock", ".holder"):
+            old.with_suffix(beside).unlink(missing_ok=True)
