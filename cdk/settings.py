@@ -7,12 +7,12 @@ They come as the JSON that `Environment.synth_settings()` writes, and every text
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from soundbite.environment import kinds
-from soundbite.environment.keys import REQUIRED, Bucket, Key, Logs, Processor, Queue, Table, all_keys, key_name
+from soundbite.environment.keys import REQUIRED, Bucket, Key, Logs, Processor, Queue, Table, key_name
 from soundbite.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -145,8 +145,7 @@ class _Parser:
         return Path(text) if text else None
 
     def section(self, section: type[_Section]) -> _Section:
-        keys = all_keys()
-        return section(**{f.name: self._field(name := key_name(section, f.name), keys[name]) for f in fields(section)})
+        return section({name: self._field(key_name(section, name), key) for name, key in section.keys.items()})
 
     def finish(self) -> None:
         """Raise what was found wrong."""

@@ -76,7 +76,9 @@ class Work:
         return True
 
     def _digest(self) -> str:
-        return files.digest(self.folder, self.inputs, *self.command, node.choose().version)
+        # The place counts too: what was installed or built in one folder may hold that folder's path.
+        where = str(self.folder.resolve())
+        return files.digest(self.folder, self.inputs, where, *self.command, node.choose().version)
 
 
 def dependencies(environment: Environment) -> Work | None:

@@ -136,6 +136,8 @@ def _run(suite: Suite, *, loudly: bool) -> shell.Completed:
     # The tests are about files, not about what happens to be set where they run.
     env = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_ACCESS", "AWS_SECRET"))}
     env |= {"PATH": node.path_variable(), "AWS_EC2_METADATA_DISABLED": "true", **suite.env}
+    if not sys.stdout.isatty():
+        env["NO_COLOR"] = "1"
     on_line = console.result if loudly else None
     return shell.run(suite.argv, cwd=suite.cwd, env=env, timeout=_TIMEOUT, on_line=on_line, check=False)
 

@@ -103,7 +103,14 @@ except OSError as error:
 def test_a_text_that_does_not_fit_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("old", encoding="utf-8")
     argv = [sys.executable, "-B", "-c", _FULL, str(tmp_path / "text")]
-    done = subprocess.run(argv, cwd=ROOT, env=clean_environ(), capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        argv,
+        cwd=ROOT,
+        env=clean_environ() | {"COVERAGE_PROCESS_CONFIG": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.stderr == "failed: File too large\n"
     assert (tmp_path / "text").read_text(encoding="utf-8") == "old"
     assert list(tmp_path.iterdir()) == [tmp_path / "text"]
