@@ -42,11 +42,17 @@ def deploy(context: Context, env: str = "", all: bool = False, yes_: bool = Fals
         provisioning.deploy(environment, partial(yes, question=f"Deploy this to {environment.name}?", assume=yes_))
 
 
-@command(help={"env": ENV_HELP, "confirm": "The environment's name, instead of typing it when asked."})
-def destroy(context: Context, env: str = "", confirm: str = "") -> None:
+@command(help={**_HELP, "confirm": "The environment's name instead of typing it when asked; several with commas."})
+def destroy(context: Context, env: str = "", all: bool = False, confirm: str = "") -> None:
     """Destroy the stacks of an environment, all but the one with the ledger."""
     from soundbite import provisioning
 
-    (environment,) = provisioning.chosen(env, every=False)
-    typed_name(environment.name, f"This destroys the infrastructure of {environment.name}.", given=confirm)
-    provisioning.destroy(environment)
+    environments = provisioning.chosen(env, every=all)
+    for environment in environments:
+        name = environment.name
+        given = name if name in confirm.split(",") else confirm
+        typed_name(
+            name, f"This destroys the infrastructure of {name} in account {environment.aws.account_id}.", given=given
+        )
+    for environment in environments:
+        provisioning.destroy(environment)

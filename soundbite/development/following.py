@@ -7,16 +7,16 @@ import sys
 import time
 from typing import IO, TYPE_CHECKING
 
-from soundbite import console, emulator, locks
+from soundbite import console, emulator
 from soundbite.errors import SoundbiteError
 from soundbite.platforms import local
 
-from . import starting, steps, stopping
+from . import stopping
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
-    from soundbite.cloud import Cloud
     from soundbite.environment import Environment
 
 _POLL = 0.1
@@ -84,8 +84,8 @@ def readable(line: str) -> str:
     return f"{clock} {level} {message} {rest}".rstrip()
 
 
-def until_interrupted(environment: Environment, cloud: Cloud) -> None:
-    """Show all logs until a signal comes; rebuild an emulator that was killed.
+def until_interrupted(environment: Environment, rebuild: Callable[[], None]) -> None:
+    """Show all logs until a signal comes; bring everything up again when the emulator was killed.
 
     Raises
     ------
@@ -106,8 +106,7 @@ def until_interrupted(environment: Environment, cloud: Cloud) -> None:
                     f"Its log is {emulator.process(environment).log}; inv dev.reset starts from nothing.",
                 )
             rebuilt.append(time.monotonic())
-            with locks.held(steps.lock_file(environment), f"rebuilding {environment.name}", starting.LOCK_WAIT):
-                starting.bring_up(environment, cloud, confirm=lambda _difference: None)
+            rebuild()
         app = local.process(environment)
         if app.pid() is None:
             if app.record() is None:

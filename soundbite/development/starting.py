@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from soundbite.environment import Environment
 
-LOCK_WAIT = 600
+_LOCK_WAIT = 600
 """Seconds to wait for another `inv dev.…`: a first run installs for minutes."""
 
 
@@ -50,7 +50,7 @@ def up(
     cloud = Cloud(environment)
     before = set(stopping.running(environment))
     with stopping.undone_on_failure(environment, before):
-        with locks.held(steps.lock_file(environment), f"bringing {environment.name} up", LOCK_WAIT):
+        with locks.held(steps.lock_file(environment), f"bringing {environment.name} up", _LOCK_WAIT):
             before |= set(stopping.running(environment))
             bring_up(environment, cloud, confirm=confirm, inspect=inspect, deploy=deploy)
         console.say(
@@ -58,7 +58,7 @@ def up(
         )
         if not detach:
             console.say("Logs follow; Ctrl-C stops what this run started.")
-            following.until_interrupted(environment, cloud)
+            following.until_interrupted(environment, lambda: _again(environment, cloud, inspect=inspect))
 
 
 def setup(environment: Environment) -> int:
@@ -74,7 +74,7 @@ def setup(environment: Environment) -> int:
     before = set(stopping.running(environment))
     with (
         stopping.undone_on_failure(environment, before),
-        locks.held(steps.lock_file(environment), f"setting {environment.name} up", LOCK_WAIT),
+        locks.held(steps.lock_file(environment), f"setting {environment.name} up", _LOCK_WAIT),
     ):
         steps.ground(environment, cloud, build=not local.runs(environment))
         steps.account(environment, cloud)
@@ -102,6 +102,11 @@ def bring_up(
     output = steps.infrastructure(environment, cloud, change=environment.emulated or deploy, confirm=confirm)
     steps.follow_processor(environment, cloud, output)
     steps.application_up(environment, cloud, output, inspect=inspect)
+
+
+def _again(environment: Environment, cloud: Cloud, *, inspect: bool) -> None:
+    with locks.held(steps.lock_file(environment), f"rebuilding {environment.name}", _LOCK_WAIT):
+        bring_up(environment, cloud, confirm=_unasked, inspect=inspect)
 
 
 def _unasked(_difference: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import uuid
 import wave
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 import httpx
 import psutil
 
-from tests.integration.conftest import until
+from tests.integration.conftest import Running, until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,6 +87,14 @@ def test_the_logs_are_prefixed_and_can_be_chosen(running: Dev) -> None:
     both = running.inv("dev.logs").stdout
     assert "app       |" in both
     assert "processor |" in both
+
+
+def test_the_logs_can_be_followed_until_interrupted(running: Dev) -> None:
+    follow = Running(running.inv.start("dev.logs", "--follow", "--service=app", "--lines=1"))
+    follow.wait_for("app       |")
+    assert running.inv("dev.smoke").returncode == 0
+    follow.wait_for('"route":"/soundbite/:id"')
+    assert follow.end(signal.SIGINT) == 130
 
 
 def test_an_unknown_service_is_named(running: Dev) -> None:
