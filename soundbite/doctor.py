@@ -18,7 +18,6 @@ from .errors import SoundbiteError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .environment import Environment
 
 FOUND, MISSING, TOO_OLD, REFUSED, TAKEN = "found", "missing", "too old", "refused", "taken"
 
@@ -66,8 +65,8 @@ def examine() -> list[Finding]:
         _git,
         _node,
         _aws_cdk,
-        lambda: _port("EMULATOR_PORT", local.emulator.port, local),
-        lambda: _port("APP_PORT", local.app.port, local),
+        lambda: _port("EMULATOR_PORT", local.emulator.port, processes.Process("emulator", local.state)),
+        lambda: _port("APP_PORT", local.app.port, processes.Process("app", local.state)),
         _disk,
         _state,
         _engine,
@@ -149,18 +148,14 @@ def _aws_cdk() -> Finding:
     return Finding("aws-cdk", state, why, tasks, "" if state == FOUND else mend)
 
 
-def _port(key: str, port: int, local: Environment) -> Finding:
+def _port(key: str, port: int, ours: processes.Process) -> Finding:
     holder = processes.listener(port)
     if holder is None:
         return Finding(key, FOUND, f"{port} is free", _HERE)
-    if f"pid {processes.Process('emulator', local.state).pid()}" in holder or _ours(port, local):
+    # Only a process of ours that lives can hold it: a record may be older than whoever came after.
+    if ours.pid() is not None and (ours.record() or {}).get("port") == port:
         return Finding(key, FOUND, f"{port} is ours: {holder}", _HERE)
     return Finding(key, TAKEN, f"{port} is taken by {holder}", _HERE, f"Stop it, or {key}={port + 1} inv …")
-
-
-def _ours(port: int, local: Environment) -> bool:
-    record = processes.Process("app", local.state).record()
-    return record is not None and record.get("port") == port
 
 
 def _disk() -> Finding:

@@ -15,19 +15,13 @@ from .model import Failed, Scene, Skipped, check
 @check("resources.table")
 def table(scene: Scene) -> str:
     """The DynamoDB table answers and is ACTIVE."""
-    name = scene.output("Database.TableName")
-    found = _ask(scene, "dynamodb", "describe_table", TableName=name)["Table"]
-    _expect("status", found["TableStatus"], "ACTIVE")
-    return name
+    return _active_table(scene, "Database.TableName")
 
 
 @check("resources.ledger")
 def ledger(scene: Scene) -> str:
     """The ledger's table answers and is ACTIVE."""
-    name = scene.output("Bootstrap.LedgerName")
-    found = _ask(scene, "dynamodb", "describe_table", TableName=name)["Table"]
-    _expect("status", found["TableStatus"], "ACTIVE")
-    return name
+    return _active_table(scene, "Bootstrap.LedgerName")
 
 
 @check("resources.bucket")
@@ -75,6 +69,13 @@ def repository(scene: Scene) -> str:
     name = scene.output("Compute.RepositoryName")
     found = _ask(scene, "ecr", "describe_repositories", repositoryNames=[name])["repositories"][0]
     _expect("tag mutability", found["imageTagMutability"], "IMMUTABLE")
+    return name
+
+
+def _active_table(scene: Scene, output: str) -> str:
+    name = scene.output(output)
+    found = _ask(scene, "dynamodb", "describe_table", TableName=name)["Table"]
+    _expect("status", found["TableStatus"], "ACTIVE")
     return name
 
 

@@ -184,6 +184,17 @@ def test_inspect_opens_the_debugger_on_this_machine_only(dev: Dev) -> None:
     assert addresses == {"127.0.0.1"}
 
 
+def test_doctor_does_not_take_a_strangers_port_for_ours_because_ours_once_had_it(dev: Dev) -> None:
+    record = dev.folder / "run" / "app.json"
+    record.parent.mkdir(parents=True)
+    record.write_text(json.dumps({"pid": os.getpid(), "started": 1.0, "port": dev.ports[0]}))
+    with socket.socket() as stranger:
+        stranger.bind(("127.0.0.1", dev.ports[0]))
+        stranger.listen()
+        found = {each["name"]: each for each in json.loads(dev.inv("doctor", "--json").stdout)}
+    assert found["APP_PORT"]["state"] == "taken"
+
+
 def test_doctor_says_who_holds_a_port(dev: Dev) -> None:
     with socket.socket() as squatter:
         squatter.bind(("127.0.0.1", dev.ports[0]))
