@@ -12,9 +12,10 @@ __path__ = [str(Path(__file__).with_suffix(""))]
 
 from invoke import Collection
 
-from tasks import cdk, dev, docs, envs, top
+from tasks import cdk, dev, docs, envs, images, top
 
 namespace = Collection(
+    top.build,
     top.doctor,
     top.setup_localstack,
     top.test,
@@ -22,4 +23,5 @@ namespace = Collection(
     Collection.from_module(dev),
     Collection.from_module(docs),
     Collection.from_module(envs),
+    Collection.from_module(images),
 )

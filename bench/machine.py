@@ -7,15 +7,14 @@ import platform
 import time
 from pathlib import Path
 
-from soundbite import node
-from soundbite.platforms import local
+from soundbite import checkout, node
 
 
 def facts() -> dict[str, str]:
     """Return what the numbers depend on, in the order to print it."""
     return {
         "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
-        "revision": local.revision(),
+        "revision": checkout.revision(),
         "cores": f"{_cores()} ({_processor()})",
         "load": f"{os.getloadavg()[0]:.1f}",
         "system": f"{platform.system()} {platform.release()}",

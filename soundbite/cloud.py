@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from boto3 import Session
+    from botocore.credentials import ReadOnlyCredentials
 
     from .environment import Environment
 
@@ -109,6 +110,14 @@ class Cloud:
             variables["AWS_ENDPOINT_URL"] = self.environment.endpoint_url
         region = self.environment.aws.region
         return variables | {"AWS_REGION": region, "AWS_DEFAULT_REGION": region}
+
+    def credentials(self) -> ReadOnlyCredentials | None:
+        """Return the credentials that this process uses now; None if there are none."""
+        self.client("sts")
+        assert self._session is not None, "the client made it"
+        found = self._session.get_credentials()
+        with explained("sts:GetCallerIdentity", self.environment):
+            return found.get_frozen_credentials() if found is not None else None
 
     @property
     def _emulated_key(self) -> str:

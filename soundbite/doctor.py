@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from . import engine, node, paths, processes, shell
 from . import environment as environments
-from . import node, paths, processes, shell
 from .cloud import Cloud
 from .errors import SoundbiteError
 
@@ -26,6 +26,7 @@ _LEAST_FREE = 2 * 2**30
 """Bytes: the requirements take 0.8 GB installed, node_modules and assemblies 0.5 GB."""
 
 _HERE = "dev.localstack, setup-localstack, test"
+_CONTAINERS = "build, images.*, dev.multienv, dev.* --containers, envs.show --compose"
 
 
 @dataclass(frozen=True)
@@ -179,19 +180,20 @@ def _state() -> Finding:
 
 
 def _engine() -> Finding:
-    tasks, mend = "none yet", "Start Docker, or install it: apt-get install docker.io"
-    version = _version(["docker", "version", "--format", "{{.Server.Version}}"])
-    if not version:
-        return Finding("docker engine", MISSING, "no engine answers", tasks, mend, optional=True)
-    return Finding("docker engine", FOUND, version, tasks, optional=True)
+    try:
+        completed = engine.run(["docker", "version", "--format", "{{.Server.Version}}"], timeout=_TIMEOUT)
+    except SoundbiteError as error:
+        state = REFUSED if "permission" in error.message else MISSING
+        return Finding("docker engine", state, error.message.splitlines()[0], _CONTAINERS, error.hint, optional=True)
+    return Finding("docker engine", FOUND, completed.stdout.strip(), _CONTAINERS, optional=True)
 
 
 def _compose() -> Finding:
     version = _version(["docker", "compose", "version", "--short"])
-    tasks, mend = "none yet", "Install the Compose v2 plugin (docker-compose-plugin, or docker-compose from Debian 13)"
     if not version:
-        return Finding("docker compose", MISSING, "no Compose v2", tasks, mend, optional=True)
-    return Finding("docker compose", FOUND, version, tasks, optional=True)
+        mend = "scripts/engine up, or install the plugin docker-compose-plugin"
+        return Finding("docker compose", MISSING, "no Compose v2", _CONTAINERS, mend, optional=True)
+    return Finding("docker compose", FOUND, version, _CONTAINERS, optional=True)
 
 
 def _ssh() -> Finding:

@@ -1,4 +1,4 @@
-"""Emulated AWS: ministack, a process of ours on 127.0.0.1, with its state under the environment's folder.
+"""Emulated AWS: ministack, a process or a container of ours, with its state under the environment's folder.
 
 It saves its state only when it is stopped with SIGTERM; S3 objects it writes at once. So after a kill
 everything but the objects is as it was at the last clean stop, and whoever starts it next says so.
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .environment import Environment
+    from .services import Service
 
 NAME = "emulator"
 STOP_GRACE = 10.0
@@ -57,32 +58,39 @@ class Started:
 
 def process(environment: Environment) -> Process:
     """Return the emulator's process."""
-    return Process(NAME, environment.state)
+    return Process(NAME, environment.emulator_state)
 
 
-def start(environment: Environment, cloud: Cloud) -> Started:
+def start(environment: Environment, cloud: Cloud, emulator: Service, *, own_port: bool = True) -> Started:
     """Start the emulator unless it runs, and wait until every service used answers a real call.
+
+    Parameters
+    ----------
+    emulator:
+        What it runs as.
+    own_port:
+        Whether it listens on its port itself; a container's is published by another, before it starts.
 
     Raises
     ------
     SoundbiteError
         Its port is taken, it ended, or it is not ready within 30 s.
     """
-    emulator = process(environment)
     record = emulator.record()
     if emulator.pid() is not None:
-        if record is not None and record.get("port") == environment.emulator.port:
+        if record is not None and record.get("address") == _address(environment):
             _await_ready(environment, cloud, emulator, services=False)
             return Started(fresh=False)
-        stop(environment)
-        record = None
-    _require_port(environment)
-    lost = _lost(environment) if record is not None else ""
+        stop(environment, emulator)
+    if own_port:
+        _require_port(environment)
     emulator.stop(0)
-    if record is not None:
+    running = _running_file(environment)
+    lost = _lost(environment) if running.exists() else ""
+    if lost:
         _drop_unknown_buckets(environment)
-    _follow_port(environment)
-    folders = {name: environment.state / "emulator" / name for name in ("state", "s3", "tmp")}
+    _follow_address(environment)
+    folders = {name: _kept(environment) / name for name in ("state", "s3", "tmp")}
     shutil.rmtree(folders["tmp"], ignore_errors=True)
     for folder in folders.values():
         folder.mkdir(parents=True, exist_ok=True)
@@ -92,17 +100,18 @@ def start(environment: Environment, cloud: Cloud) -> Started:
             f"Only {free // 2**20} MiB are free for {environment.state}: too few to keep what is written.",
             "Free some space, or set STATE_DIR to a folder on another disk.",
         )
+    files.write(running, "")
     emulator.start(
         [sys.executable, "-m", "ministack"],
         env=_variables(environment, folders),
-        cwd=environment.state,
-        notes={"port": environment.emulator.port},
+        cwd=environment.emulator_state,
+        notes={"address": _address(environment), "port": environment.emulator.port},
     )
     _await_ready(environment, cloud, emulator, services=True)
     return Started(fresh=True, lost=lost)
 
 
-def stop(environment: Environment) -> str:
+def stop(environment: Environment, emulator: Service) -> str:
     """Stop the emulator so that it saves its state.
 
     Returns
@@ -110,22 +119,34 @@ def stop(environment: Environment) -> str:
     str
         What went wrong with the state; empty if it was saved.
     """
-    emulator = process(environment)
-    if not emulator.stop(STOP_GRACE):
+    ran = emulator.pid() is not None
+    last = emulator.tail if ran else (lambda _lines: "")
+    gentle = emulator.stop(STOP_GRACE)
+    if not ran:
+        return ""
+    if not gentle:
         return f"killed, because it did not end within {STOP_GRACE:.0f} s: what was written since its start is lost"
-    failed = [line for line in emulator.tail(200).splitlines() if "ERROR [persistence]" in line]
+    failed = [line for line in last(200).splitlines() if "ERROR [persistence]" in line]
     if failed:
         return f"it could not save its state: {failed[-1]}"
+    _running_file(environment).unlink(missing_ok=True)
     return ""
 
 
-def died(environment: Environment) -> bool:
-    """Tell whether the emulator was started and has ended by itself since."""
-    emulator = process(environment)
-    return emulator.record() is not None and emulator.pid() is None
+def _kept(environment: Environment) -> Path:
+    return environment.emulator_state / "emulator"
 
 
-def _await_ready(environment: Environment, cloud: Cloud, emulator: Process, *, services: bool) -> None:
+def _running_file(environment: Environment) -> Path:
+    """Return the file that is there from before the emulator starts until it has saved its state."""
+    return _kept(environment) / "running"
+
+
+def _address(environment: Environment) -> str:
+    return f"http://{environment.emulator.host}:{environment.emulator.port}/"
+
+
+def _await_ready(environment: Environment, cloud: Cloud, emulator: Service, *, services: bool) -> None:
     import httpx
 
     deadline = time.monotonic() + _READY_TIMEOUT
@@ -160,7 +181,7 @@ def _require_port(environment: Environment) -> None:
 
 
 def _lost(environment: Environment) -> str:
-    saved = [path.stat().st_mtime for path in (environment.state / "emulator" / "state").glob("*.json")]
+    saved = [path.stat().st_mtime for path in (_kept(environment) / "state").glob("*.json")]
     if saved:
         since = f"since {time.strftime('%F %T', time.localtime(max(saved)))}"
         kept = "Kept are what was saved then, and the audio files."
@@ -172,21 +193,20 @@ def _lost(environment: Environment) -> str:
     )
 
 
-def _follow_port(environment: Environment) -> None:
-    """Rewrite the saved state for another port: the addresses of queues in it have the port they were made under."""
-    kept = environment.state / "emulator"
-    port, note = str(environment.emulator.port), kept / "port"
-    before = note.read_text(encoding="utf-8") if note.exists() else port
-    if before != port:
+def _follow_address(environment: Environment) -> None:
+    """Rewrite the saved state for another address: the addresses of queues in it are those of their making."""
+    kept = _kept(environment)
+    address, note = _address(environment), kept / "address"
+    before = note.read_text(encoding="utf-8") if note.exists() else address
+    if before != address:
         for path in (kept / "state").glob("*.json"):
-            text = path.read_text(encoding="utf-8")
-            files.write(path, text.replace(f"http://127.0.0.1:{before}/", f"http://127.0.0.1:{port}/"))
-    files.write(note, port)
+            files.write(path, path.read_text(encoding="utf-8").replace(before, address))
+    files.write(note, address)
 
 
 def _drop_unknown_buckets(environment: Environment) -> None:
     """Delete the objects of buckets that the saved state does not know: nobody could reach or replace them."""
-    kept = environment.state / "emulator"
+    kept = _kept(environment)
     try:
         known = (kept / "state" / "s3.json").read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -202,9 +222,11 @@ def _variables(environment: Environment, folders: dict[str, Path]) -> dict[str, 
     return {
         **{name: os.environ[name] for name in kept if name in os.environ},
         "PATH": node.path_variable(),
-        "BIND_HOST": "127.0.0.1",
-        "MINISTACK_HOST": "127.0.0.1",
+        "BIND_HOST": environment.emulator.host,
+        "MINISTACK_HOST": environment.emulator.host,
         "GATEWAY_PORT": str(environment.emulator.port),
+        # What functions are told; by itself it would say 127.0.0.1.
+        "AWS_ENDPOINT_URL": _address(environment).rstrip("/"),
         "MINISTACK_REGION": environment.aws.region,
         "SFTP_ENABLED": "0",
         "IOT_MTLS_ENABLED": "0",

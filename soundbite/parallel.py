@@ -24,8 +24,8 @@ def workers(count: int) -> Iterator[Callable[[Callable[[], T]], Future[T]]]:
     pool = ThreadPoolExecutor(count)
     try:
         yield pool.submit
+        pool.shutdown()
     except BaseException:
         with shell.all_ended():
             pool.shutdown(cancel_futures=True)
         raise
-    pool.shutdown()

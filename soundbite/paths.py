@@ -7,6 +7,7 @@ ROOT = Path(__file__).absolute().parent.parent
 
 ENVS = ROOT / "envs"
 CDK = ROOT / "cdk"
+COMPOSE = ROOT / "compose"
 
 CACHE = ROOT / ".soundbite" / "cache"
 """What can be made again from the checkout: cloud assemblies by content, stamps of installed dependencies."""

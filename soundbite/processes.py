@@ -161,7 +161,7 @@ def fingerprint(argv: Sequence[str], env: Mapping[str, str], *more: str) -> str:
     return sha256(text.encode()).hexdigest()[:16]
 
 
-def require_port(port: int, key: str, file: str) -> None:
+def require_port(port: int, key: str, file: str, container: str | None = None) -> None:
     """Refuse when somebody listens on a port of this machine.
 
     Parameters
@@ -170,6 +170,8 @@ def require_port(port: int, key: str, file: str) -> None:
         The setting that chooses the port.
     file:
         The env file in which it can be chosen for good.
+    container:
+        The container that publishes the port, where one is known to.
 
     Raises
     ------
@@ -180,9 +182,11 @@ def require_port(port: int, key: str, file: str) -> None:
     while (holder := listener(port)) == _UNKNOWN and time.monotonic() < deadline:
         time.sleep(0.05)  # a process that is just ending holds its port a moment longer, and has no name any more
     if holder is not None:
+        holder = f"the container {container}" if container else holder
+        stop = f"Stop {'it' if container else 'that process'}"
         raise SoundbiteError(
             f"Port {port} ({key}) is taken by {holder}.",
-            f"Stop that process, or choose another port: {key}={port + 1} inv …, for good in {file}.",
+            f"{stop}, or choose another port: {key}={port + 1} inv …, for good in {file}.",
         )
 
 

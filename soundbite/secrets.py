@@ -53,6 +53,50 @@ def bind(settings: Mapping[str, Setting], cloud: Cloud, output: Callable[[str], 
     return values
 
 
+def make_missing(settings: Mapping[str, Setting], cloud: Cloud) -> list[str]:
+    """Give emulated AWS the secrets that settings refer to and that it lacks, each with a random value.
+
+    Returns
+    -------
+    list
+        The references of those that were made.
+    """
+    assert cloud.environment.emulated, "real secrets are set by a person"
+    made = []
+    for setting in settings.values():
+        reference = setting.reference
+        if reference is None or reference.kind not in {"secretsmanager", "ssm"}:
+            continue
+        try:
+            read(reference, cloud)
+        except SoundbiteError:
+            _make(reference, cloud)
+            made.append(str(reference))
+    return made
+
+
+def _make(reference: Reference, cloud: Cloud) -> None:
+    import secrets
+
+    value = secrets.token_urlsafe(24)
+    if reference.kind == "ssm":
+        with explained("ssm:PutParameter", cloud.environment):
+            cloud.client("ssm").put_parameter(Name=reference.target, Value=value, Type="SecureString", Overwrite=True)
+        return
+    name, _, key = reference.target.partition("#")
+    client = cloud.client("secretsmanager")
+    with explained("secretsmanager:CreateSecret", cloud.environment):
+        try:
+            old = json.loads(client.get_secret_value(SecretId=name)["SecretString"]) if key else {}
+        except (client.exceptions.ResourceNotFoundException, ValueError):
+            old = {}
+        text = json.dumps({**old, key: value}) if key else value
+        try:
+            client.create_secret(Name=name, SecretString=text)
+        except client.exceptions.ResourceExistsException:
+            client.put_secret_value(SecretId=name, SecretString=text)
+
+
 def read(reference: Reference, cloud: Cloud) -> str:
     """Read one secret and mask it in all output from now on.
 

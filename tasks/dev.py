@@ -12,15 +12,25 @@ if TYPE_CHECKING:
     from invoke import Context
 
 _LOCAL = "dev-localstack"
-_UP_HELP = {"detach": "Return when ready.", "inspect": "Open node's debugger on APP_INSPECT_PORT."}
+_UP_HELP = {
+    "detach": "Return when ready.",
+    "inspect": "Open node's debugger on APP_INSPECT_PORT.",
+    "containers": "In containers instead of processes.",
+}
 
 
 @command(default=True, help=_UP_HELP)
-def localstack(context: Context, detach: bool = False, inspect: bool = False) -> None:
+def localstack(context: Context, detach: bool = False, inspect: bool = False, containers: bool = False) -> None:
     """Bring up SoundBite with emulated AWS, from nothing to answering; logs follow until Ctrl-C."""
     from soundbite import development, environment
 
-    development.up(environment.load(_LOCAL), confirm=lambda _difference: None, detach=detach, inspect=inspect)
+    development.up(
+        environment.load(_LOCAL),
+        confirm=lambda _difference: None,
+        detach=detach,
+        inspect=inspect,
+        containers=containers,
+    )
 
 
 @command(
@@ -31,7 +41,12 @@ def localstack(context: Context, detach: bool = False, inspect: bool = False) ->
     }
 )
 def aws(
-    context: Context, detach: bool = False, inspect: bool = False, deploy: bool = False, yes_: bool = False
+    context: Context,
+    detach: bool = False,
+    inspect: bool = False,
+    containers: bool = False,
+    deploy: bool = False,
+    yes_: bool = False,
 ) -> None:
     """Bring up SoundBite here against the real AWS of dev-aws; refuses any other account."""
     from soundbite import development, environment
@@ -42,7 +57,29 @@ def aws(
         detach=detach,
         inspect=inspect,
         deploy=deploy,
+        containers=containers,
     )
+
+
+@command(help={"down": "Take them down.", "json": JSON_HELP})
+def multienv(context: Context, down: bool = False, json: bool = False) -> None:
+    """Run all environments side by side on this machine, each by its image, behind one nginx."""
+    from soundbite import console
+    from soundbite.development import multienv as journey
+
+    if down:
+        if not journey.down():
+            console.say("Nothing of it runs.")
+        return
+    found = journey.up()
+    if json:
+        console.result_json(found)
+        return
+    console.table(
+        [(each["environment"], each["account"], each["url"], each["host"]) for each in found],
+        heading=("environment", "account", "address", "or"),
+    )
+    console.result(f"image: {found[0]['image']}")
 
 
 @command(help={"env": ENV_HELP})
@@ -67,11 +104,11 @@ def status(context: Context, env: str = _LOCAL, json: bool = False) -> None:
         (name, each["state"], str(each.get("pid", "")), f"{each['age_seconds']} s" if "age_seconds" in each else "")
         for name, each in found["processes"].items()
     ]
-    console.table(rows, heading=("process", "state", "pid", "since"))
+    console.table(rows, heading=("service", "state", "pid", "since"))
     console.result(f"{env}: {found['url']} " + ("is ready" if found["ready"] else f"is not ready: {found['problem']}"))
 
 
-@command(help={"env": ENV_HELP, "service": "One process only.", "lines": "Lines of each log.", "follow": "Go on."})
+@command(help={"env": ENV_HELP, "service": "One service only.", "lines": "Lines of each log.", "follow": "Go on."})
 def logs(context: Context, env: str = _LOCAL, service: str = "", lines: int = 50, follow: bool = False) -> None:
     """Show the logs of emulator, application and processor."""
     from soundbite import development, environment
@@ -110,10 +147,10 @@ def smoke(context: Context, env: str = _LOCAL, keep: str = "") -> None:
     exit_with(development.smoke(environment.load(env), Path(keep) if keep else None))
 
 
-@command(help={"env": "One environment; default: every local one."})
-def test(context: Context, env: str = "") -> None:
+@command(help={"env": "One environment; default: every local one.", "containers": "In containers."})
+def test(context: Context, env: str = "", containers: bool = False) -> None:
     """Start each local environment in turn and prove that it is what it says."""
     from soundbite import development, environment
 
     names = [env] if env else [name for name in environment.order() if environment.load(name).local]
-    exit_with(development.prove(names))
+    exit_with(development.prove(names, containers=containers))

@@ -28,12 +28,32 @@ def list_(context: Context, json: bool = False) -> None:
     )
 
 
-@command(help={"env": ENV_HELP, "json": JSON_HELP})
-def show(context: Context, env: str = "dev-localstack", json: bool = False) -> None:
+@command(
+    help={
+        "env": ENV_HELP,
+        "compose": "The compose files chosen, and what they add up to.",
+        "rehearse": "With the rehearsal layer.",
+        "json": JSON_HELP,
+    }
+)
+def show(
+    context: Context, env: str = "dev-localstack", compose: bool = False, rehearse: bool = False, json: bool = False
+) -> None:
     """Show every setting of an environment and where it comes from; references stay references."""
     from soundbite import console, environment
 
-    settings = environment.load(env).settings
+    loaded = environment.load(env, rehearsal=rehearse)
+    if compose:
+        from soundbite.platforms import projects
+
+        chosen, merged = projects.shown(loaded)
+        if json:
+            console.result_json({"files": chosen, "merged": merged})
+            return
+        console.result("\n".join(f"# {each}" for each in chosen))
+        console.result(projects.as_yaml(merged))
+        return
+    settings = loaded.settings
     if json:
         console.result_json(
             {key: {"value": each.text, "origin": str(each.origin)} for key, each in sorted(settings.items())}

@@ -4,10 +4,45 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tasks.command import JSON_HELP, command, exit_with
+from tasks.command import ENV_HELP, JSON_HELP, command, exit_with
 
 if TYPE_CHECKING:
     from invoke import Context
+
+
+@command(
+    help={
+        "env": ENV_HELP,
+        "all": "Every environment.",
+        "push": "Bring each image into its environment's registry.",
+        "plan": "Say what would be done, and change nothing.",
+        "rehearse": "With the rehearsal layer: on this machine only.",
+        "json": JSON_HELP,
+    }
+)
+def build(
+    context: Context,
+    env: str = "dev-localstack",
+    all: bool = False,
+    push: bool = False,
+    plan: bool = False,
+    rehearse: bool = False,
+    json: bool = False,
+) -> None:
+    """Build an environment's image and the processor's code, once for each content."""
+    from soundbite import console, environment, packaging
+
+    names = environment.order() if all else [env]
+    done = packaging.build(names, push=push, plan=plan, rehearsal=rehearse)
+    if json:
+        console.result_json(done)
+        return
+    for each in done:
+        if plan:
+            to = f", and pushed to {each['push']}" if push else ""
+            console.result(f"{each['environment']}: {each['image']} would {each['would']}{to}")
+        else:
+            console.result(f"{each['environment']}: {each['image']}")
 
 
 @command(name="setup-localstack")

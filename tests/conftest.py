@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 ROOT = Path(__file__).parent.parent
-_INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "COVERAGE_PROCESS_CONFIG")
+_INHERITED = (
+    *("PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "COVERAGE_PROCESS_CONFIG"),
+    *("DOCKER_HOST", "DOCKER_CONFIG", "DOCKER_CONTEXT"),
+)
 
 
 def clean_environ(**more: str) -> dict[str, str]:
@@ -88,10 +91,10 @@ def inv() -> Inv:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """Return a copy of the workflow to break: its tasks, library and env files, with the rest linked."""
+    """Return a copy of the workflow to break: its tasks, library, env and compose files, with the rest linked."""
     root = tmp_path / "project"
     root.mkdir()
-    for name in ("tasks.py", "tasks", "soundbite", "envs", "requirements.lock", "pyproject.toml"):
+    for name in ("tasks.py", "tasks", "soundbite", "envs", "compose", "requirements.lock", "pyproject.toml"):
         source = ROOT / name
         if source.is_dir():
             shutil.copytree(source, root / name, ignore=shutil.ignore_patterns("__pycache__", "*.local.env"))

@@ -7,37 +7,45 @@ from typing import TYPE_CHECKING, Any
 
 from soundbite import console
 from soundbite.errors import ConfigurationError
-from soundbite.platforms import local
+from soundbite.platforms import room as rooms
+from soundbite.platforms import serving
+from soundbite.platforms.room import APP
+from soundbite.processes import Process
 
-from . import following, steps, stopping
+from . import following, steps
 
 if TYPE_CHECKING:
     from soundbite.environment import Environment
 
 
 def services(environment: Environment) -> list[str]:
-    """Return the names of a local environment's processes."""
-    return [process.name for process, _ in stopping.processes(environment)]
+    """Return the names of a local environment's services."""
+    return [service.name for service, _ in rooms.of(environment).services()]
 
 
 def status(environment: Environment) -> dict[str, Any]:
-    """Return what runs: for each process its state, pid and age in seconds; and whether the application is ready."""
+    """Return what runs: for each service its state, pid and age in seconds; and whether the application is ready."""
     steps.require_local(environment)
+    room = rooms.of(environment)
     found: dict[str, Any] = {}
-    for process, _ in stopping.processes(environment):
-        pid, record = process.pid(), process.record()
+    for service, _ in room.services():
+        pid, record = service.pid(), service.record()
+        state: dict[str, Any] = {"state": "stopped" if record is None else "died"}
         if pid is not None and record is not None:
-            age = round(time.time() - record["started"])
-            found[process.name] = {"state": "running", "pid": pid, "age_seconds": age, "log": str(process.log)}
-        else:
-            found[process.name] = {"state": "stopped" if record is None else "died", "log": str(process.log)}
+            state = {"state": "running", "pid": pid, "age_seconds": round(time.time() - record["started"])}
+        if isinstance(service, Process):
+            state["log"] = str(service.log)
+        elif record is not None:
+            state["container"] = record.get("container")
+        found[service.name] = state
     problem: str | None = "not running"
-    if found[local.NAME]["state"] == "running":
-        problem = local.answer(environment, environment.app.ready_path or environment.app.health_path)
+    if found[APP]["state"] == "running":
+        problem = serving.answer(environment.app_url, environment.app.ready_path or environment.app.health_path)
     return {
         "environment": environment.name,
         "url": environment.app_url,
         "endpoint": environment.endpoint_url,
+        "containers": room.containers,
         "processes": found,
         "ready": problem is None,
         "problem": problem,
@@ -45,23 +53,26 @@ def status(environment: Environment) -> dict[str, Any]:
 
 
 def logs(environment: Environment, *, service: str, lines: int, follow: bool) -> None:
-    """Print the end of the logs, all processes' or one's, and go on with what comes if asked to.
+    """Print the end of the logs, all services' or one's, and go on with what comes if asked to.
 
     Raises
     ------
     ConfigurationError
-        There is no such process.
+        There is no such service.
     """
     steps.require_local(environment)
     known = services(environment)
     if service and service not in known:
         raise ConfigurationError(f"There is no service {service!r}.", f"Known are: {', '.join(known)}.")
     names = [service] if service else known
-    for process, _ in stopping.processes(environment):
-        if process.name in names:
-            for line in process.tail(lines).splitlines():
-                following.show(process.name, line)
+    room = rooms.of(environment)
+    shown = 0
+    for each, _ in room.services():
+        if each.name in names:
+            for line in each.tail(lines).splitlines():
+                following.show(each.name, line)
+                shown += 1
     if follow:
-        following.follow(environment, names)
-    elif not any(process.log.exists() for process, _ in stopping.processes(environment)):
+        following.follow(room, names)
+    elif not shown and not service:
         console.say(f"{environment.name} has no logs yet; inv dev.{environment.name.removeprefix('dev-')} starts it.")

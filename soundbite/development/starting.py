@@ -9,7 +9,7 @@ from soundbite.checks import Scene, run
 from soundbite.checks.running import report
 from soundbite.cloud import Cloud
 from soundbite.errors import SoundbiteError
-from soundbite.platforms import local
+from soundbite.platforms import room as rooms
 
 from . import following, steps, stopping
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from soundbite.environment import Environment
+    from soundbite.platforms.room import Room
 
 _LOCK_WAIT = 600
 """Seconds to wait for another `inv dev.…`: a first run installs for minutes."""
@@ -29,6 +30,7 @@ def up(
     detach: bool = False,
     inspect: bool = False,
     deploy: bool = False,
+    containers: bool = False,
 ) -> None:
     """Bring a local environment up; in the foreground then show its logs until interrupted.
 
@@ -45,20 +47,28 @@ def up(
         Open node's debugger on APP_INSPECT_PORT.
     deploy:
         On real AWS, deploy what differs. Emulated AWS is always brought up to date.
+    containers:
+        Run everything in containers, instead of as processes of this machine.
+
+    Raises
+    ------
+    SoundbiteError
+        A step failed, or it runs the other way already.
     """
     steps.require_local(environment)
     cloud = Cloud(environment)
-    before = set(stopping.running(environment))
-    with stopping.undone_on_failure(environment, before):
+    room = _room(environment, containers=containers)
+    before = set(rooms.running(room))
+    with stopping.undone_on_failure(room, before):
         with locks.held(steps.lock_file(environment), f"bringing {environment.name} up", _LOCK_WAIT):
-            before |= set(stopping.running(environment))
-            bring_up(environment, cloud, confirm=confirm, inspect=inspect, deploy=deploy)
+            before |= set(rooms.running(room))
+            bring_up(room, cloud, confirm=confirm, inspect=inspect, deploy=deploy)
         console.say(
             f"{environment.name} answers on {environment.app_url}  (try: inv dev.smoke --env={environment.name})"
         )
         if not detach:
             console.say("Logs follow; Ctrl-C stops what this run started.")
-            following.until_interrupted(environment, lambda: _again(environment, cloud, inspect=inspect))
+            following.until_interrupted(room, lambda: _again(room, cloud, inspect=inspect))
 
 
 def setup(environment: Environment) -> int:
@@ -71,12 +81,13 @@ def setup(environment: Environment) -> int:
     """
     steps.require_local(environment)
     cloud = Cloud(environment)
-    before = set(stopping.running(environment))
+    room = rooms.of(environment)
+    before = set(rooms.running(room))
     with (
-        stopping.undone_on_failure(environment, before),
+        stopping.undone_on_failure(room, before),
         locks.held(steps.lock_file(environment), f"setting {environment.name} up", _LOCK_WAIT),
     ):
-        steps.ground(environment, cloud, build=not local.runs(environment))
+        steps.ground(room, cloud, build=not rooms.runs(room))
         steps.account(environment, cloud)
         output = steps.infrastructure(environment, cloud, change=True, confirm=_unasked)
         with console.step("resources") as step:
@@ -86,7 +97,7 @@ def setup(environment: Environment) -> int:
 
 
 def bring_up(
-    environment: Environment,
+    room: Room,
     cloud: Cloud,
     *,
     confirm: Callable[[str], None],
@@ -94,19 +105,32 @@ def bring_up(
     deploy: bool = False,
 ) -> None:
     """Take every step until the application is ready."""
-    if not local.runs(environment):
-        local.require_ports(environment, inspect=inspect)
+    environment = room.environment
+    if not rooms.runs(room):
+        room.require_ports(inspect=inspect)
     # A running application rebuilds itself: a second build would only pull its files away.
-    steps.ground(environment, cloud, build=not local.runs(environment))
+    steps.ground(room, cloud, build=room.containers or not rooms.runs(room), inspect=inspect)
     steps.account(environment, cloud)
     output = steps.infrastructure(environment, cloud, change=environment.emulated or deploy, confirm=confirm)
-    steps.follow_processor(environment, cloud, output)
-    steps.application_up(environment, cloud, output, inspect=inspect)
+    steps.follow_processor(room, cloud, output)
+    steps.application_up(room, cloud, output, inspect=inspect)
 
 
-def _again(environment: Environment, cloud: Cloud, *, inspect: bool) -> None:
-    with locks.held(steps.lock_file(environment), f"rebuilding {environment.name}", _LOCK_WAIT):
-        bring_up(environment, cloud, confirm=_unasked, inspect=inspect)
+def _room(environment: Environment, *, containers: bool) -> Room:
+    room = rooms.of(environment, containers=containers)
+    other = rooms.of(environment)
+    if other.containers != containers and rooms.running(other):
+        now, wanted = ("in containers", "processes") if other.containers else ("as processes", "containers")
+        raise SoundbiteError(
+            f"{environment.name} runs {now} ({', '.join(rooms.running(other))}): not as {wanted} beside that.",
+            f"inv dev.down --env={environment.name} stops it; what it keeps stays for either.",
+        )
+    return room
+
+
+def _again(room: Room, cloud: Cloud, *, inspect: bool) -> None:
+    with locks.held(steps.lock_file(room.environment), f"rebuilding {room.environment.name}", _LOCK_WAIT):
+        bring_up(room, cloud, confirm=_unasked, inspect=inspect)
 
 
 def _unasked(_difference: str) -> None:

@@ -9,13 +9,15 @@ from soundbite import application, console, emulator
 from soundbite.errors import ConfigurationError, Refused
 from soundbite.infrastructure import assembly, stacks
 from soundbite.parallel import workers
-from soundbite.platforms import local, processor
+from soundbite.platforms import room as rooms
+from soundbite.platforms.room import EMULATOR
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from soundbite.cloud import Cloud
     from soundbite.environment import Environment
+    from soundbite.platforms.room import Room
 
 Output = Callable[[str], str]
 
@@ -47,13 +49,18 @@ def account(environment: Environment, cloud: Cloud) -> None:
         step.detail = f"{environment.aws.account_id} as {arn.rpartition('/')[2] or arn}"
 
 
-def ground(environment: Environment, cloud: Cloud, *, build: bool) -> None:
-    """Make what everything else needs, at once: emulated AWS, dependencies, the build."""
+def ground(room: Room, cloud: Cloud, *, build: bool, inspect: bool = False) -> None:
+    """Make what everything else needs, at once: images, emulated AWS, dependencies, the build."""
+    environment = room.environment
     with workers(2) as submit:
         cli = submit(lambda: application.cdk_cli().ensure())
+        if room.containers:
+            with console.step("images") as step:
+                step.detail = room.prepare(step.tell, inspect=inspect)
         if environment.emulator.mode == "embedded":
             with console.step("emulator") as step:
-                started = emulator.start(environment, cloud)
+                service = rooms.service(room, EMULATOR)
+                started = emulator.start(environment, cloud, service, own_port=not room.containers)
                 step.detail = f"{environment.endpoint_url}, {'started' if started.fresh else 'was running'}"
             if started.lost:
                 console.warn(started.lost)
@@ -100,18 +107,19 @@ def infrastructure(environment: Environment, cloud: Cloud, *, change: bool, conf
     return stacks.outputs(cloud)
 
 
-def follow_processor(environment: Environment, cloud: Cloud, output: Output) -> None:
+def follow_processor(room: Room, cloud: Cloud, output: Output) -> None:
     """Show the processor's log, and keep its code fresh."""
-    if environment.processor.artifact is not None:
-        processor.start(environment, cloud, output("Compute.FunctionName"), output("Compute.LogGroupName"))
+    if room.environment.processor.artifact is not None:
+        room.follow_processor(cloud, output("Compute.FunctionName"), output("Compute.LogGroupName"))
 
 
-def application_up(environment: Environment, cloud: Cloud, output: Output, *, inspect: bool) -> None:
+def application_up(room: Room, cloud: Cloud, output: Output, *, inspect: bool) -> None:
     """Start the application and wait until it is ready."""
+    environment = room.environment
     with console.step("app") as step:
         step.progress = f"waiting for {environment.app_url}{environment.app.health_path}"
-        fresh = local.start(environment, cloud, output, inspect=inspect)
-        local.await_ready(environment)
+        fresh = room.start_app(cloud, output, inspect=inspect)
+        room.await_ready()
         step.detail = f"{environment.app_url}, {'started' if fresh else 'was running'}"
 
 

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from soundbite import console, emulator, locks
-from soundbite.platforms import local, processor
+from soundbite.platforms import room as rooms
+from soundbite.platforms.room import EMULATOR
 
 from . import steps
 
@@ -15,26 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from soundbite.environment import Environment
-    from soundbite.processes import Process
+    from soundbite.platforms.room import Room
 
 _LOCK_WAIT = 60
-
-
-def processes(environment: Environment) -> list[tuple[Process, float]]:
-    """Return every process of a local environment with its grace in seconds, in the order of stopping."""
-    found = [
-        (local.process(environment), local.STOP_GRACE),
-        (processor.process(environment), processor.STOP_GRACE),
-    ]
-    # One that was started stays ours, also when the settings name another by now.
-    if environment.emulator.mode == "embedded" or emulator.process(environment).record() is not None:
-        found.append((emulator.process(environment), emulator.STOP_GRACE))
-    return found
-
-
-def running(environment: Environment) -> list[str]:
-    """Return the names of the environment's processes that run."""
-    return [process.name for process, _ in processes(environment) if process.pid() is not None]
 
 
 def down(environment: Environment) -> list[str]:
@@ -47,20 +31,25 @@ def down(environment: Environment) -> list[str]:
     """
     steps.require_local(environment)
     with locks.held(steps.lock_file(environment), f"stopping {environment.name}", _LOCK_WAIT):
-        found = running(environment)
-        stop(environment, found)
+        room = rooms.of(environment)
+        found = rooms.running(room)
+        stop(room, found)
+        if not found:
+            room.ended()
         return found
 
 
-def stop(environment: Environment, names: list[str]) -> None:
-    """Stop some of the environment's processes, a line each."""
-    for process, grace in processes(environment):
-        if process.name in names:
-            with console.step(f"stop {process.name}") as step:
-                if process.name == emulator.NAME:
-                    step.detail = emulator.stop(environment) or "state saved"
+def stop(room: Room, names: list[str]) -> None:
+    """Stop some of a room's services, a line each."""
+    for service, grace in room.services():
+        if service.name in names:
+            with console.step(f"stop {service.name}") as step:
+                if service.name == EMULATOR:
+                    step.detail = emulator.stop(room.environment, service) or "state saved"
                 else:
-                    step.detail = "stopped" if process.stop(grace) else "killed, it did not end by itself"
+                    step.detail = "stopped" if service.stop(grace) else "killed, it did not end by itself"
+    if names:
+        room.ended()
 
 
 def reset(environment: Environment) -> None:
@@ -74,12 +63,10 @@ def reset(environment: Environment) -> None:
 
 
 @contextmanager
-def undone_on_failure(environment: Environment, before: set[str]) -> Iterator[None]:
+def undone_on_failure(room: Room, before: set[str]) -> Iterator[None]:
     """If the block fails or is interrupted, stop what runs now and did not run `before`."""
     try:
         yield
     except BaseException:
-        new = [name for name in running(environment) if name not in before]
-        if new:
-            stop(environment, new)
+        stop(room, [name for name in rooms.running(room) if name not in before])
         raise

@@ -15,7 +15,8 @@ from soundbite.checks.running import report
 from soundbite.cloud import Cloud
 from soundbite.errors import Inconclusive, SoundbiteError
 from soundbite.infrastructure import stacks
-from soundbite.platforms import local
+from soundbite.platforms import machine
+from soundbite.platforms import room as rooms
 
 from . import starting, steps, stopping
 
@@ -45,7 +46,7 @@ def smoke(environment: Environment, keep: Path | None = None) -> int:
         Nothing runs.
     """
     steps.require_local(environment)
-    if not local.runs(environment):
+    if not rooms.runs(rooms.of(environment)):
         raise SoundbiteError(
             f"{environment.name} is not running.", f"inv dev.{environment.name.removeprefix('dev-')} starts it."
         )
@@ -67,14 +68,14 @@ def shell(environment: Environment, command: str) -> int:
     """
     steps.require_local(environment)
     cloud = Cloud(environment)
-    variables = cloud.variables() | local.variables(environment, cloud, stacks.outputs(cloud))
+    variables = cloud.variables() | machine.variables(environment, cloud, stacks.outputs(cloud))
     program = os.environ.get("SHELL") or "/bin/sh"
     console.say(f"{program} with the variables of {environment.name}; exit leaves it.")
     argv = [program, "-c", command] if command else [program]
     return subprocess.run(argv, env=variables, check=False).returncode
 
 
-def prove(names: list[str]) -> int:
+def prove(names: list[str], *, containers: bool = False) -> int:
     """Start local environments in turn, prove that each is what it says, and stop it.
 
     Each runs beside whatever else runs: with ports and state of its own.
@@ -88,7 +89,7 @@ def prove(names: list[str]) -> int:
     for name in names:
         console.say(f"── {name}")
         try:
-            codes.append(_prove(name))
+            codes.append(_prove(name, containers=containers))
         except Inconclusive as problem:
             console.warn(f"{name} could not be tried: {problem}")
             codes.append(problem.exit_code)
@@ -98,9 +99,14 @@ def prove(names: list[str]) -> int:
     return 1 if 1 in codes else max(codes, default=0)
 
 
-def _prove(name: str) -> int:
+def _prove(name: str, *, containers: bool) -> int:
     with tempfile.TemporaryDirectory(prefix=f"soundbite-{name}-") as state:
-        own = {"STATE_DIR": state, "APP_PORT": str(_free_port()), "APP_INSPECT_PORT": str(_free_port())}
+        own = {
+            "STATE_DIR": state,
+            "COMPOSE_PROJECT": f"soundbite-test-{_free_port()}",
+            "APP_PORT": str(_free_port()),
+            "APP_INSPECT_PORT": str(_free_port()),
+        }
         if environments.load(name).emulator.mode == "embedded":
             own["EMULATOR_PORT"] = str(_free_port())
         environment = environments.load(name, own)
@@ -110,7 +116,7 @@ def _prove(name: str) -> int:
             except SoundbiteError as problem:
                 raise Inconclusive(problem.message, problem.hint) from None
         try:
-            starting.up(environment, confirm=_declined, detach=True)
+            starting.up(environment, confirm=_declined, detach=True, containers=containers)
             code = report(_run(environment, [_IDENTITY, "resources", _JOURNEY], Path(state) / "smoke"))
         finally:
             stopping.down(environment)

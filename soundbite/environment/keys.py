@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .kinds import Kind
+    from .references import Reference
 
 REQUIRED = "required"
 
@@ -82,6 +83,9 @@ class Workflow(Section, prefix=""):
     owner: str = _key(kinds.TEXT, "The `Owner` tag of every resource.", synth=True, process=False)
     cost_center: str = _key(kinds.TEXT, "The `CostCenter` tag of every resource.", synth=True, process=False)
     checks: tuple[str, ...] = _key(kinds.WORDS, "Python modules with the application's own checks.", "")
+    compose_project: str = _key(
+        kinds.COMPOSE_NAME, "The compose project of its containers; each on an engine has its own."
+    )
     state_dir: str = _key(
         kinds.TEXT,
         "Where local environments keep their state; relative to the checkout.",
@@ -122,7 +126,13 @@ class Emulator(Section, prefix="EMULATOR_"):
         "`embedded`: started and stopped by the workflow; `external`: one that runs already; `none`: real AWS.",
         "none",
     )
-    port: int = _key(kinds.PORT, "The embedded emulator's port on 127.0.0.1.", "4566")
+    host: str = _key(
+        kinds.HOST, "The address that the embedded emulator listens on, and that everybody reaches it by.", "127.0.0.1"
+    )
+    port: int = _key(kinds.PORT, "The embedded emulator's port.", "4566")
+    shared: bool = _key(
+        kinds.FLAG, "Whether all environments that say so share one embedded emulator, an account each.", "no"
+    )
 
 
 class App(Section, prefix="APP_"):
@@ -156,6 +166,30 @@ class App(Section, prefix="APP_"):
     inspect_port: int = _key(kinds.PORT, "The debugger's port on 127.0.0.1 with `--inspect`.", "9229")
     dockerfile: str = _key(kinds.TEXT, "The Dockerfile; relative to APP_DIR.", "Dockerfile")
     docker_target: str = _key(kinds.TEXT, "The stage of the Dockerfile that this environment runs.", "production")
+    image_inputs: tuple[str, ...] = _key(
+        kinds.WORDS,
+        "Globs in APP_DIR: what the image is made of. It is built again only when one of these files changed.",
+        "",
+    )
+
+
+class Image(Section, prefix="IMAGE_"):
+    """The registry of the application's images."""
+
+    repository: str | Reference | None = _key(
+        kinds.REPOSITORY,
+        "Where its images are pushed to and run from: `host/name`, or a stack's output; empty: they stay here.",
+        "",
+    )
+    username: str | None = _key(kinds.TEXT, "Who signs in to that registry; empty: nobody, or ECR's own token.", "")
+    password: Reference | None = _key(kinds.SECRET, "The password, as a reference.", "")
+
+
+class Proxy(Section, prefix="PROXY_"):
+    """The proxy in front of `inv dev.multienv`."""
+
+    port: int = _key(kinds.PORT, "Its port on 127.0.0.1.", "8080")
+    project: str = _key(kinds.COMPOSE_NAME, "Its compose project.", "soundbite-proxy")
 
 
 class Processor(Section, prefix="PROCESSOR_"):
@@ -213,7 +247,19 @@ class Logs(Section, prefix="LOGS_"):
     )
 
 
-SECTIONS: tuple[type[Section], ...] = (Workflow, Aws, Emulator, App, Processor, Table, Queue, Bucket, Logs)
+SECTIONS: tuple[type[Section], ...] = (
+    Workflow,
+    Aws,
+    Emulator,
+    App,
+    Image,
+    Proxy,
+    Processor,
+    Table,
+    Queue,
+    Bucket,
+    Logs,
+)
 
 PASSED_ON = {
     "APP_ENV_": "given to the application, without the prefix",

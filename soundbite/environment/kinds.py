@@ -6,8 +6,12 @@ import re
 import shlex
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from . import references
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from .references import Reference
 
 _DURATION = r"(\d+(?:\.\d+)?)(ms|s|m|h|d)"
 _DIGITS = 10
@@ -73,6 +77,29 @@ def _command(text: str) -> tuple[str, ...]:
     return words
 
 
+def _address(text: str) -> str:
+    import ipaddress
+
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        raise ValueError("must be an IP address such as 127.0.0.1") from None
+
+
+def _secret(text: str) -> Reference:
+    found = references.parse(text)
+    if found is None or not found.secret:
+        raise ValueError("must be a reference: secretsmanager:NAME#key, ssm:/path or env:NAME")
+    return found
+
+
+def _repository(text: str) -> str | Reference:
+    found = references.parse(text) if text.startswith("output:") else None
+    if found is None and not re.fullmatch(r"[a-z0-9.-]+(:\d+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+", text):
+        raise ValueError("must be a repository such as 127.0.0.1:5000/soundbite/api, or output:Stack.OutputName")
+    return found or text
+
+
 def words(text: str) -> tuple[str, ...]:
     """Split at white space."""
     return tuple(text.split())
@@ -87,6 +114,10 @@ ACCOUNT = Kind("12 digits", _matching(r"\d{12}", "an AWS account id of 12 digits
 REGION = Kind("AWS region", _matching(r"[a-z]{2}(-[a-z]+)+-\d", "an AWS region such as eu-central-1"))
 URL = Kind("address", _matching(r"https?://[^\s/?#@]+(/[^\s?#]*)?", "an address such as https://api.example.com"))
 URL_PATH = Kind("URL path", _matching(r"/[^\s?#]*", "a path beginning with /"))
+HOST = Kind("IP address", _address)
+SECRET = Kind("secret's reference", _secret)
+REPOSITORY = Kind("repository", _repository)
+COMPOSE_NAME = Kind("name", _matching(r"[a-z0-9][a-z0-9_-]{0,62}", "a name of lower-case letters, digits, - and _"))
 PROJECT_NAME = Kind("name", _matching(r"[A-Za-z][A-Za-z0-9]{0,30}", "a name of up to 31 letters and digits"))
 ENVIRONMENT_NAME = Kind("environment", _matching(r"[a-z][a-z0-9-]*", "an environment's name"))
 

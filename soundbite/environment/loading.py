@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from soundbite import paths
 from soundbite.errors import ConfigurationError
 
-from . import expansion, kinds, layers, references
+from . import expansion, kinds, layers, references, rehearsing
 from .keys import PASSED_ON, REQUIRED, SECTIONS, Section, all_keys, key_name
 from .layers import Binding, Origin
 from .model import Environment, Setting
@@ -17,8 +17,12 @@ from .model import Environment, Setting
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-_LAYERS = {"common", "rehearsal"}
+REHEARSAL = "rehearsal"
+_LAYERS = {"common", REHEARSAL}
 """Files of envs/ that are layers, not environments."""
+
+_MAY_REFER = {kinds.SECRET, kinds.REPOSITORY}
+"""Kinds of our own keys that are references, as any key may be that is passed on."""
 
 
 @cache
@@ -28,7 +32,7 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(name for name in found if name not in _LAYERS and not name.endswith(".local")))
 
 
-def load(name: str, overrides: Mapping[str, str] | None = None) -> Environment:
+def load(name: str, overrides: Mapping[str, str] | None = None, *, rehearsal: bool = False) -> Environment:
     """Load one environment.
 
     Parameters
@@ -37,6 +41,9 @@ def load(name: str, overrides: Mapping[str, str] | None = None) -> Environment:
         The environment's name: that of its file in envs/ without `.env`.
     overrides:
         Values given on the command line (`--set KEY=VALUE`); they win over every file.
+    rehearsal:
+        Whether envs/rehearsal.env is added as the last file, so that everything happens on this machine. Its
+        guard (`rehearsing.py`) refuses settings that lead elsewhere.
 
     Raises
     ------
@@ -48,13 +55,15 @@ def load(name: str, overrides: Mapping[str, str] | None = None) -> Environment:
             f"There is no environment {name!r}{_nearest(name, names())}", f"Known are: {', '.join(order())}."
         )
     problems: list[str] = []
-    merged = _merge(name, overrides or {}, problems)
+    merged = _merge(name, overrides or {}, problems, rehearsal=rehearsal)
     texts = expansion.expand(merged, {"ENVIRONMENT": name}, problems)
     settings = _settings(merged, texts, problems)
     sections: dict[str, Any] = {each.__name__.lower(): _section(each, settings, problems) for each in SECTIONS}
     if not problems:
         environment = Environment(name, settings, **sections)
         problems += _contradictions(environment)
+        if rehearsal:
+            problems += rehearsing.problems(environment)
     if problems:
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         listed = "\n".join(f"  {problem}" for problem in problems)
@@ -81,14 +90,16 @@ def order() -> list[str]:
     return sorted(before, key=lambda name: (depth(name), name))
 
 
-def _merge(name: str, overrides: Mapping[str, str], problems: list[str]) -> dict[str, Binding]:
+def _merge(name: str, overrides: Mapping[str, str], problems: list[str], *, rehearsal: bool) -> dict[str, Binding]:
     files = ["common.env", f"{name}.env"]
     bindings = [b for file in files for b in layers.read(paths.ENVS / file, f"envs/{file}", problems)]
     platform = layers.merge(bindings).get("PLATFORM")
-    if platform is not None and platform.value == "local":
-        own = f"{name}.local.env"
-        if (paths.ENVS / own).exists():
-            bindings += layers.read(paths.ENVS / own, f"envs/{own}", problems)
+    local = platform is not None and platform.value == "local"
+    if local and (paths.ENVS / f"{name}.local.env").exists():
+        bindings += layers.read(paths.ENVS / f"{name}.local.env", f"envs/{name}.local.env", problems)
+    if rehearsal:
+        bindings += layers.read(paths.ENVS / f"{REHEARSAL}.env", f"envs/{REHEARSAL}.env", problems)
+    if local or rehearsal:
         bindings += layers.from_mapping(_from_process(), "process")
     bindings += layers.from_mapping(overrides, "--set")
     return layers.merge(bindings)
@@ -113,7 +124,7 @@ def _settings(merged: Mapping[str, Binding], texts: Mapping[str, str], problems:
         if name not in texts:
             continue
         text, reference = texts[name], None
-        if _is_passed_on(name):
+        if _is_passed_on(name) or keys[name].kind in _MAY_REFER:
             try:
                 reference = references.parse(text)
             except ValueError as error:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from soundbite import paths
 
-from .keys import App, Aws, Bucket, Emulator, Logs, Processor, Queue, Table, Workflow, all_keys
+from .keys import App, Aws, Bucket, Emulator, Image, Logs, Processor, Proxy, Queue, Table, Workflow, all_keys
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,6 +39,8 @@ class Environment(NamedTuple):
     aws: Aws
     emulator: Emulator
     app: App
+    image: Image
+    proxy: Proxy
     processor: Processor
     table: Table
     queue: Queue
@@ -59,13 +61,18 @@ class Environment(NamedTuple):
     def endpoint_url(self) -> str | None:
         """Where its AWS answers; None for AWS itself."""
         if self.emulator.mode == "embedded":
-            return f"http://127.0.0.1:{self.emulator.port}"
+            return f"http://{self.emulator.host}:{self.emulator.port}"
         return self.aws.endpoint_url
 
     @property
     def state(self) -> Path:
         """The folder of what a local environment keeps."""
         return paths.ROOT / self.workflow.state_dir / self.name
+
+    @property
+    def emulator_state(self) -> Path:
+        """The folder of what its emulator keeps: the environment's own, or one for all that share the emulator."""
+        return self.state.with_name("shared") if self.emulator.shared else self.state
 
     @property
     def app_dir(self) -> Path:

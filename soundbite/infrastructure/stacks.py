@@ -5,6 +5,7 @@ The aws-cdk program deploys; what is only read is read with boto3, which is ten 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from soundbite.cloud import explained
 from soundbite.errors import ConfigurationError, SoundbiteError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from soundbite.cloud import Cloud
@@ -26,6 +27,9 @@ BOOTSTRAP = "Bootstrap"
 
 TOOLKIT = "CDKToolkit"
 """The stack of `cdk bootstrap`: AWS CDK's own bucket and roles, one an account and region."""
+
+Output = Callable[[str], str]
+"""From `Stack.OutputName` to the output's value."""
 
 _DEPLOY_TIMEOUT = 3600
 _SETTLED = {"CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE"}
@@ -44,7 +48,7 @@ def describe(cloud: Cloud) -> dict[str, dict[str, Any]]:
     return found
 
 
-def outputs(cloud: Cloud) -> Callable[[str], str]:
+def outputs(cloud: Cloud) -> Output:
     """Return a function from `Stack.OutputName` to the output's value, as the stacks are now."""
     prefix = cloud.environment.stack_name("")
     values = {

@@ -73,3 +73,15 @@ def remove(name: str) -> None:
     mine = [image for image in images if name in image and not image.endswith(":<none>")]
     if mine:
         docker("rmi", "-f", *mine, check=False)
+
+
+@pytest.fixture(scope="session")
+def bridge(engine: str) -> str:
+    """Return this machine's address on the engine's default bridge."""
+    import psutil
+
+    for each in psutil.net_if_addrs().get("docker0", []):
+        if "." in each.address:
+            return str(each.address)
+    missing("the engine has no bridge docker0")
+    raise AssertionError

@@ -31,7 +31,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     loaded = environment.load("dev-localstack", {"STATE_DIR": state, "EMULATOR_PORT": str(port)})
     made = Cloud(loaded)
     try:
-        emulator.start(loaded, made)
+        emulator.start(loaded, made, emulator.process(loaded))
         manager, parameters = made.client("secretsmanager"), made.client("ssm")
         document = {"token": "from-json", "port": 5432, "empty": "", "nothing": None, "deep": {"a": "b"}}
         for name, text in {
@@ -44,7 +44,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
         parameters.put_parameter(Name="/sb/key", Value="from-ssm", Type="SecureString")
         yield made
     finally:
-        emulator.stop(loaded)
+        emulator.stop(loaded, emulator.process(loaded))
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,49 @@
+"""What an application's container is given: variables, and secrets as files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from soundbite.secrets import bind
+
+from . import credentials, serving
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from soundbite.cloud import Cloud
+
+
+def given(
+    cloud: Cloud, output: Callable[[str], str], folder: Path, own: Mapping[str, str]
+) -> tuple[dict[str, str], dict[str, Path]]:
+    """Bind what an environment's application reads.
+
+    Parameters
+    ----------
+    folder:
+        Where secrets' files are kept, in a folder that only its owner can enter.
+    own:
+        What every application gets: HOST, PORT, RELEASE and REVISION.
+
+    Returns
+    -------
+    tuple
+        Variables, and files by the variable whose value they hold.
+
+    Raises
+    ------
+    ConfigurationError
+        A reference leads nowhere.
+    """
+    environment = cloud.environment
+    bound = bind(environment.app_env, cloud, output)
+    files = {
+        name: credentials.keep(folder / "secrets" / name, value)
+        for name, value in bound.items()
+        if serving.is_secret(environment, name)
+    }
+    aws, lent = credentials.lent(cloud, folder)
+    plain = {name: value for name, value in bound.items() if name not in files}
+    return {"ENVIRONMENT": environment.name, **own, **aws, **plain}, files | lent

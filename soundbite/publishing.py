@@ -1,0 +1,167 @@
+"""Publishing: an image of this machine gets into an environment's registry, and a digest that names it everywhere."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlsplit
+
+from . import engine, images, registry, secrets
+from .environment import Reference
+from .errors import ConfigurationError, SoundbiteError
+from .registry import Name, Registry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from .building import Built
+    from .cloud import Cloud
+    from .environment import Environment
+    from .registry import Credentials
+
+_PUSH_TIMEOUT = 1800.0
+
+
+class Published(NamedTuple):
+    """An image in a registry: `repository@sha256:…` is `str()` of `name`, and `how` it came there."""
+
+    name: Name
+    how: str
+
+
+def place(cloud: Cloud, output: Callable[[str], str]) -> str:
+    """Return an environment's repository, bound.
+
+    Raises
+    ------
+    ConfigurationError
+        It has none, or the stack that gives it is not deployed.
+    """
+    environment = cloud.environment
+    repository = environment.image.repository
+    if repository is None:
+        raise ConfigurationError(
+            f"{environment.name} has no registry: IMAGE_REPOSITORY is empty ({_origin(environment)}).",
+            "Its images stay on this machine; set IMAGE_REPOSITORY to push them.",
+        )
+    if not isinstance(repository, Reference):
+        return repository
+    found = output(repository.target)
+    if environment.emulated:
+        # The emulator is its own registry, and answers where it answers everything else.
+        return f"{urlsplit(environment.endpoint_url or '').netloc}/{found.partition('/')[2]}"
+    return found
+
+
+def digest(built: Built, repository: str) -> str | None:
+    """Return the digest that an image of this machine has in a repository; None if it never was there."""
+    known = engine.image(built.id) or {}
+    for each in known.get("RepoDigests") or []:
+        name, _, found = each.partition("@")
+        if name == repository:
+            return str(found)
+    return None
+
+
+def publish(
+    built: Built, tag: str, cloud: Cloud, repository: str, elsewhere: list[tuple[Published, Cloud]]
+) -> Published:
+    """Bring an image into a repository under a tag that never moves, unless it is there.
+
+    Parameters
+    ----------
+    elsewhere:
+        Where the same image was published before, and whose AWS opens that registry: from there it is copied,
+        byte for byte, so that its digest is the same.
+
+    Raises
+    ------
+    SoundbiteError
+        The registry refuses, fails, or is out of reach; it then has no tag of it.
+    """
+    name = Name.parse(f"{repository}:{tag}")
+    known = _credentials(cloud, name)
+    with Registry(name.registry, known) as target:
+        digest = target.digest(name.repository, tag)
+        if digest is not None:
+            return Published(name._replace(tag=None, digest=digest), "was there")
+        for earlier, its_cloud in elsewhere:
+            source_name = earlier.name
+            assert source_name.digest is not None, "a published image has a digest"
+            with Registry(source_name.registry, _credentials(its_cloud, source_name)) as source:
+                copied = registry.copy(source, source_name.repository, source_name.digest, target, name.repository, tag)
+            how = f"copied, {copied.blobs_copied} blobs, {copied.bytes / 1e6:.0f} MB"
+            return Published(name._replace(tag=None, digest=copied.digest), how)
+        _push(built, name, known)
+        digest = target.digest(name.repository, tag)
+    if digest is None:
+        raise SoundbiteError(f"docker pushed {name}, but the registry does not have it.", "Push again.")
+    return Published(name._replace(tag=None, digest=digest), "pushed")
+
+
+def _push(built: Built, name: Name, known: Credentials | None) -> None:
+    engine.run(images.tag(built.id, str(name)))
+    with _signed_in(name.registry, known) as variables:
+        try:
+            engine.run(images.push(str(name)), timeout=_PUSH_TIMEOUT, variables=variables)
+        except BaseException as error:
+            engine.run(images.remove(str(name)), check=False)  # here it means "is in that registry"
+            if not isinstance(error, SoundbiteError):
+                raise
+            raise SoundbiteError(
+                f"{name} could not be pushed; the registry has no such tag.\n{error.message}",
+                error.hint or _mend(error.message),
+            ) from None
+
+
+def _mend(message: str) -> str:
+    """Return what to do where docker gives little more than a registry's status."""
+    if re.search(r"HTTP 405|method not allowed|unsupported", message, re.IGNORECASE):
+        return "Is the registry read-only, or under maintenance?"
+    if re.search(r"status: 50\d|no space left", message):
+        return "The registry's log says why; a full disk is often the reason. Then push again."
+    return "What had arrived is used by the next try: push again."
+
+
+@contextmanager
+def _signed_in(host: str, known: Credentials | None) -> Iterator[dict[str, str]]:
+    """Give variables with which docker is signed in to one registry; the password is in no argument, and gone after."""
+    if known is None:
+        yield {}
+        return
+    with tempfile.TemporaryDirectory(prefix="soundbite-docker-") as folder:
+        entry = base64.b64encode(f"{known.username}:{known.password}".encode()).decode()
+        path = Path(folder) / "config.json"
+        path.touch(mode=0o600)
+        settings = {"auths": {host: {"auth": entry}}, **_context(Path(folder))}
+        path.write_text(json.dumps(settings), encoding="utf-8")
+        yield {"DOCKER_CONFIG": folder}
+
+
+def _context(folder: Path) -> dict[str, str]:
+    """Link the user's contexts into a folder of docker's settings, and return the one in use: which engine is meant."""
+    own = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+    if (own / "contexts").is_dir():
+        (folder / "contexts").symlink_to((own / "contexts").absolute())
+    try:
+        current = json.loads((own / "config.json").read_text(encoding="utf-8"))["currentContext"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return {"currentContext": str(current)}
+
+
+def _credentials(cloud: Cloud, name: Name) -> Credentials | None:
+    environment = cloud.environment
+    password = secrets.read(environment.image.password, cloud) if environment.image.password else ""
+    emulated = environment.emulated and name.registry == urlsplit(environment.endpoint_url or "").netloc
+    return registry.credentials(cloud, name, username=environment.image.username or "", password=password, ecr=emulated)
+
+
+def _origin(environment: Environment) -> str:
+    return str(environment.settings["IMAGE_REPOSITORY"].origin)
