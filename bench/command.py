@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench import clip, crowd, listing, machine, reload, table, up, wrapper
+from bench import clip, containers, crowd, listing, machine, reload, table, up, wrapper
 from bench.stand import Stand
 from soundbite import console
 from soundbite.errors import Interrupted
@@ -28,6 +28,7 @@ MEASUREMENTS = {
     "reload": reload.measure,
     "clip": clip.measure,
     "crowd": crowd.measure,
+    "containers": containers.measure,
 }
 
 _INHERITED = {"PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "NO_COLOR", "TERM"}

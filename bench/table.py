@@ -13,7 +13,7 @@ _HEADING = ("what", "target", "measured", "ok", "how")
 _MANY = 10
 """From so many samples on, quartiles say more than the extremes, which are then what else the machine did."""
 
-_FORMATS = {"x": ".2f", "ms": ".0f", "s": ".2f"}
+_FORMATS = {"x": ".2f", "ms": ".0f", "s": ".2f", "GiB": ".2f"}
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Row:
     samples:
         What the median was taken of; kept for `--json`.
     unit:
-        The unit of the samples: `x` (a ratio), `ms` or `s`.
+        The unit of the samples: `x` (a ratio), `ms`, `s` or `GiB`.
     """
 
     what: str
