@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -86,7 +87,10 @@ def values(
 
 def write(path: Path, content: Mapping[str, Any]) -> Path:
     """Write such a file (JSON, which is YAML) for its owner alone, and return its path."""
-    files.write(path, json.dumps(content, indent=2, sort_keys=True), mode=0o600)
+    text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False)
+    # YAML takes neither JSON's pairs of escapes for what is above U+FFFF, nor all of what is below as it is.
+    text = re.sub("[\x7f-\uffff]", lambda found: f"\\u{ord(found[0]):04x}", text)
+    files.write(path, text, mode=0o600)
     return path
 
 

@@ -177,7 +177,8 @@ def _probe(cloud: Cloud, service: str) -> None:
 
 
 def _require_port(environment: Environment) -> None:
-    processes.require_port(environment.emulator.port, "EMULATOR_PORT", f"envs/{environment.name}.local.env")
+    file = "rehearsal" if environment.emulator.shared else f"{environment.name}.local"
+    processes.require_port(environment.emulator.port, "EMULATOR_PORT", f"envs/{file}.env")
 
 
 def _lost(environment: Environment) -> str:

@@ -167,7 +167,7 @@ def _health_of(container: dict[str, Any]) -> str:
     if log:
         return f"{log[-1]['Output'].strip()} (exit code {log[-1]['ExitCode']})"
     command = (container["Config"].get("Healthcheck") or {}).get("Test") or []
-    if command[:1] != ["CMD"] or not state["Running"]:
+    if command[:1] != ["CMD"] or state["Status"] != "running":
         return f"nothing; the container is {state['Status']}, exit code {state['ExitCode']}"
     try:
         asked = run(["docker", "exec", container["Id"], *command[1:]], timeout=_HEALTH_TIMEOUT, check=False)

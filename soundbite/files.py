@@ -61,6 +61,6 @@ def digest(folder: Path, globs: Iterable[str], *more: str) -> str:
 
 def _holds(path: Path, text: str, mode: int) -> bool:
     try:
-        return path.stat().st_mode & 0o777 == mode and path.read_text(encoding="utf-8") == text
-    except (OSError, UnicodeDecodeError):
+        return path.stat().st_mode & 0o777 == mode and path.read_bytes() == text.encode()
+    except OSError:
         return False

@@ -158,9 +158,16 @@ def _context(folder: Path) -> dict[str, str]:
 
 def _credentials(cloud: Cloud, name: Name) -> Credentials | None:
     environment = cloud.environment
-    password = secrets.read(environment.image.password, cloud) if environment.image.password else ""
+    password = ""
+    if environment.image.password:
+        setting = {"IMAGE_PASSWORD": environment.settings["IMAGE_PASSWORD"]}
+        password = secrets.bind(setting, cloud, _no_output)["IMAGE_PASSWORD"]
     emulated = environment.emulated and name.registry == urlsplit(environment.endpoint_url or "").netloc
     return registry.credentials(cloud, name, username=environment.image.username or "", password=password, ecr=emulated)
+
+
+def _no_output(name: str) -> str:
+    raise AssertionError(f"a password is no output: {name}")
 
 
 def _origin(environment: Environment) -> str:

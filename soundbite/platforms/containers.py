@@ -103,6 +103,7 @@ class Containers:
         done = {name: future.result() for name, future in built.items()}
         self._stop_if_published_otherwise(inspect=inspect)
         files.write(self._folder / "nginx" / "nginx.conf", (paths.COMPOSE / "nginx" / "dev.conf").read_text("utf-8"))
+        (self._folder / "nginx").chmod(0o755)  # however strict the umask: nginx has a user of its own
         self._note(images={name: each.name for name, each in done.items()}, inspect=inspect)
         fresh = [each.name for each in done.values() if each.fresh]
         return f"built {', '.join(fresh)}" if fresh else "unchanged"

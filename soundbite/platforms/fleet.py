@@ -216,6 +216,7 @@ def _write_all(folder: Path, texts: dict[str, str]) -> bool:
         (folder / name).unlink()
     for name, text in texts.items():
         files.write(folder / name, text)
+        (folder / name).parent.chmod(0o755)  # however strict the umask: nginx has a user of its own
     return before != texts
 
 

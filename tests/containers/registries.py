@@ -10,6 +10,7 @@ import secrets
 import socket
 import ssl
 import subprocess
+import sys
 import threading
 import time
 from contextlib import suppress
@@ -313,6 +314,13 @@ class Stalling:
             with suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
             each.close()
+
+    def flow(self) -> None:
+        """Break off the connections there are, and pass on everything from now on."""
+        self._left = sys.maxsize
+        for each in self._sockets[1:]:
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
 
     def _accept(self) -> None:
         with suppress(OSError):
