@@ -194,11 +194,11 @@ def publisher(port: int) -> str | None:
     return next(iter(found.stdout.split()), None)
 
 
-def published(container: str) -> list[int]:
+def published(container: str) -> tuple[int, ...]:
     """Return the ports of this machine that a container publishes, in order."""
     found = run(["docker", "inspect", "--format", "{{json .HostConfig.PortBindings}}", container], check=False)
     bindings = json.loads(found.stdout.strip() or "{}") or {}
-    return sorted(int(each["HostPort"]) for each in (pair for pairs in bindings.values() for pair in pairs or []))
+    return tuple(sorted(int(each["HostPort"]) for pairs in bindings.values() for each in pairs or []))
 
 
 def explained(failed: CommandFailed) -> SoundbiteError:

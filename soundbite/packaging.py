@@ -167,7 +167,7 @@ def _publish(loaded: Sequence[Environment], built: dict[Recipe, Built]) -> dict[
             output = stacks.outputs(cloud)
         else:
             output = _no_output
-        with console.step(f"push {environment.name}"[:15]) as step:
+        with console.step("push") as step:
             repository = publishing.place(cloud, output)
             tag = recipe.tag(built[recipe].content)
             step.progress = f"{repository}:{tag}"

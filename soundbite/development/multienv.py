@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from soundbite import application, building, console, emulator, engine, images, locks, publishing, secrets
 from soundbite import environment as environments
 from soundbite.cloud import Cloud
-from soundbite.errors import ConfigurationError
+from soundbite.errors import ConfigurationError, SoundbiteError
 from soundbite.infrastructure import assembly, stacks
 from soundbite.parallel import workers
 from soundbite.platforms.fleet import Fleet, Image
@@ -180,7 +180,10 @@ def _undone_on_failure(fleet: Fleet) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        _take_down(fleet, before)
+        try:
+            _take_down(fleet, before)
+        except SoundbiteError as error:  # what led here says more
+            console.warn(f"Not everything could be taken down again: {error.message}")
         raise
 
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from soundbite import console, emulator, locks
+from soundbite.errors import SoundbiteError
 from soundbite.platforms import room as rooms
 from soundbite.platforms.room import EMULATOR
 
@@ -68,5 +69,8 @@ def undone_on_failure(room: Room, before: set[str]) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        stop(room, [name for name in rooms.running(room) if name not in before])
+        try:
+            stop(room, [name for name in rooms.running(room) if name not in before])
+        except SoundbiteError as error:  # what led here says more
+            console.warn(f"Not everything could be stopped again: {error.message}")
         raise

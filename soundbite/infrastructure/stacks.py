@@ -93,14 +93,14 @@ def pending(cloud: Cloud, assembly: Assembly) -> list[str]:
 
 
 def bootstrap(cloud: Cloud, on_line: Callable[[str], None] | None = None) -> bool:
-    """Make AWS CDK's own bucket and roles where the account and region do not have them.
+    """Make AWS CDK's own bucket and roles where the account and region do not have them, or have them half made.
 
     Returns
     -------
     bool
         Whether they were made now.
     """
-    if TOOLKIT in describe(cloud):
+    if describe(cloud).get(TOOLKIT, {}).get("StackStatus") in _SETTLED:
         return False
     aws = cloud.environment.aws
     _cdk(cloud, ["bootstrap", f"aws://{aws.account_id}/{aws.region}"], on_line)

@@ -5,42 +5,34 @@ All share the proxy's network (compose/dev.yml), so every address is the one tha
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from soundbite import building, checkout, compose, emulator, engine, files, images, paths, processes, shell
-from soundbite.compose import Project
 from soundbite.errors import ConfigurationError, SoundbiteError
 from soundbite.parallel import workers
 
 from . import credentials, handover, projects, serving
 from .container import Container, compose_name
+from .pod import APP_PORT, INSPECT_PORT, PROXY, Pod
 from .room import APP, EMULATOR, PROCESSOR, WORKING_TREE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
     from soundbite.cloud import Cloud
     from soundbite.environment import Environment
     from soundbite.services import Service
 
-PROXY = "proxy"
-_APP_PORT, _PROXY_PORT, _INSPECT_PORT = "61030", "61080", "61229"
-"""In the containers' network; above the ports that a system gives out by itself, which tests take (compose/nginx)."""
-
 _UP_TIMEOUT = 120.0
+_GRACES = {APP: 6.0, PROCESSOR: 3.0, EMULATOR: emulator.STOP_GRACE, PROXY: 3.0}
+"""Seconds that a service gets to end by itself."""
+
 _WORK = "/work"
 """Where the checkout is in the processor's container."""
-
-
-def recorded(environment: Environment) -> bool:
-    """Tell whether an environment was brought up in containers, and not taken down since."""
-    return _record(environment).exists()
 
 
 class Containers:
@@ -50,17 +42,13 @@ class Containers:
 
     def __init__(self, environment: Environment) -> None:
         self.environment = environment
-        self._folder = projects.folder_of(environment)
-        files_ = [*compose.chosen(environment, "dev"), self._folder / "values.json"]
-        self.project = Project(environment.workflow.compose_project, files_, self._variables())
         names = [APP, PROCESSOR, *([EMULATOR] if environment.emulator.mode == "embedded" else []), PROXY]
-        graces = {APP: 6.0, PROCESSOR: 3.0, EMULATOR: emulator.STOP_GRACE, PROXY: 3.0}
-        self._services = {name: Container(name, self.project, environment.state, self) for name in names}
-        self._graces = [(self._services[name], graces[name]) for name in names]
+        self._pod = Pod(environment, names)
+        self._services = {name: Container(name, self._pod.project, environment.state, self) for name in names}
 
     def services(self) -> list[tuple[Service, float]]:
         """Return every container with its grace in seconds, in the order of stopping."""
-        return list(self._graces)
+        return [(service, _GRACES[name]) for name, service in self._services.items()]
 
     def require_ports(self, *, inspect: bool) -> None:
         """Refuse when somebody else listens on a port that the proxy publishes, or has a project of our name.
@@ -70,18 +58,18 @@ class Containers:
         SoundbiteError
             A port or the name is taken; the message says by whom.
         """
-        for container in engine.containers(f"{compose.PROJECT_LABEL}={self.project.name}"):
+        for container in engine.containers(f"{compose.PROJECT_LABEL}={self._pod.project.name}"):
             owner = (container["Config"]["Labels"] or {}).get(compose.OWNER_LABEL)
             if owner != str(self.environment.state):
                 whose = f"of the checkout with the state {owner}" if owner else "of somebody else"
                 raise SoundbiteError(
-                    f"There is a compose project {self.project.name} already, {whose}: "
+                    f"There is a compose project {self._pod.project.name} already, {whose}: "
                     f"{container['Name'].lstrip('/')}. It was left alone.",
                     f"Choose another: COMPOSE_PROJECT=… inv …, for good in envs/{self.environment.name}.local.env.",
                 )
         if self._services[PROXY].pid() is None:
             own = f"envs/{self.environment.name}.local.env"
-            for key, port in self._published(inspect=inspect).items():
+            for key, port in self._pod.published(inspect=inspect).items():
                 processes.require_port(port, key, own, engine.publisher(port))
 
     def prepare(self, tell: Callable[[str], None], *, inspect: bool) -> str:
@@ -102,9 +90,11 @@ class Containers:
             built = {name: submit(partial(building.image, recipe, tell)) for name, recipe in recipes.items()}
         done = {name: future.result() for name, future in built.items()}
         self._stop_if_published_otherwise(inspect=inspect)
-        files.write(self._folder / "nginx" / "nginx.conf", (paths.COMPOSE / "nginx" / "dev.conf").read_text("utf-8"))
-        (self._folder / "nginx").chmod(0o755)  # however strict the umask: nginx has a user of its own
-        self._note(images={name: each.name for name, each in done.items()}, inspect=inspect)
+        files.write(
+            self._pod.folder / "nginx" / "nginx.conf", (paths.COMPOSE / "nginx" / "dev.conf").read_text("utf-8")
+        )
+        (self._pod.folder / "nginx").chmod(0o755)  # however strict the umask: nginx has a user of its own
+        self._pod.begin({name: each.name for name, each in done.items()}, inspect=inspect)
         fresh = [each.name for each in done.values() if each.fresh]
         return f"built {', '.join(fresh)}" if fresh else "unchanged"
 
@@ -117,13 +107,16 @@ class Containers:
             for key, each in self.environment.settings.items()
             if each.origin.source in {"process", "--set"}
         }
-        aws, secret_files = credentials.lent(cloud, self._folder)
+        aws, secret_files = credentials.lent(cloud, self._pod.folder)
         folder = self._app_folder()
-        self._give(
+        self._pod.give(
             PROCESSOR,
             chosen | aws | {"HOME": "/tmp", "PYTHONDONTWRITEBYTECODE": "1"},  # noqa: S108 - its own tmpfs
             secret_files,
-            {"command": argv, "volumes": [f"{volume}:{folder}/{path}:ro" for volume, path in self._outputs().items()]},
+            {
+                "command": argv,
+                "volumes": [f"{volume}:{folder}/{path}:ro" for volume, path in self._pod.outputs().items()],
+            },
         )
         self._up(PROCESSOR)
 
@@ -141,17 +134,17 @@ class Containers:
             A reference leads nowhere, or compose failed.
         """
         environment = self.environment
-        own = {"HOST": "127.0.0.1", "PORT": _APP_PORT, "RELEASE": WORKING_TREE, "REVISION": checkout.revision()}
+        own = {"HOST": "127.0.0.1", "PORT": APP_PORT, "RELEASE": WORKING_TREE, "REVISION": checkout.revision()}
         if inspect:
-            own["INSPECT"] = f"0.0.0.0:{_INSPECT_PORT}"
-        variables, secret_files = handover.given(cloud, output, self._folder, own)
+            own["INSPECT"] = f"0.0.0.0:{INSPECT_PORT}"
+        variables, secret_files = handover.given(cloud, output, self._pod.folder, own)
         here = self._image_folder()
         volumes = [
             *(f"{environment.app_dir / source}:{here}/{source}:ro" for source in self._sources()),
-            *(f"{volume}:{here}/{path}" for volume, path in self._outputs().items()),
+            *(f"{volume}:{here}/{path}" for volume, path in self._pod.outputs().items()),
         ]
         before = self._services[APP].identity()
-        self._give(APP, variables, secret_files, {"volumes": volumes})
+        self._pod.give(APP, variables, secret_files, {"volumes": volumes})
         self._up(APP)
         return self._services[APP].identity() != before
 
@@ -176,10 +169,16 @@ class Containers:
 
     def ended(self) -> None:
         """Remove what is left of the project: its network and its volumes."""
-        left = [name for name, each in self._services.items() if each.pid() is not None]
-        if not left:
-            engine.run(compose.down(self.project, volumes=True), timeout=_UP_TIMEOUT, variables=self.project.variables)
-            _record(self.environment).unlink(missing_ok=True)
+        if all(each.pid() is None for each in self._services.values()):
+            # What ended by itself is still there, and compose down fails on it once the proxy is gone.
+            for each, grace in self.services():
+                each.stop(grace)
+            engine.run(
+                compose.down(self._pod.project, volumes=True),
+                timeout=_UP_TIMEOUT,
+                variables=self._pod.project.variables,
+            )
+            self._pod.end()
 
     def follow(self, names: Sequence[str], show: Callable[[str, str], None], watch: Callable[[], None]) -> None:
         """Show what containers print, by name and line, until `watch`, called whenever one has ended, raises."""
@@ -194,13 +193,13 @@ class Containers:
 
         def stream(argv: Sequence[str], on_line: Callable[[str], None]) -> None:
             # It ends when the project is gone, or when the task ends.
-            env = engine.variables_of_docker() | dict(self.project.variables)
+            env = engine.variables_of_docker() | dict(self._pod.project.variables)
             shell.run(argv, timeout=_FOREVER, env=env, on_line=on_line, check=False)
             ended.set()
 
-        what = ["--filter", f"label={compose.PROJECT_LABEL}={self.project.name}", "--filter", "event=die"]
+        what = ["--filter", f"label={compose.PROJECT_LABEL}={self._pod.project.name}", "--filter", "event=die"]
         with workers(2) as submit:
-            submit(lambda: stream(compose.logs(self.project, *wanted, lines=0, follow=True), line))
+            submit(lambda: stream(compose.logs(self._pod.project, *wanted, lines=0, follow=True), line))
             submit(lambda: stream(["docker", "events", *what, "--format", "{{.Status}}"], lambda _: ended.set()))
             watch()
             while True:
@@ -214,7 +213,7 @@ class Containers:
         kept = {name: value for name, value in env.items() if name not in {"PATH", "HOME", "SSL_CERT_FILE"}}
         kept.pop("NODE_EXTRA_CA_CERTS", None)
         # The only way to it is a port that is published on 127.0.0.1.
-        self._give(EMULATOR, kept | {"BIND_HOST": "0.0.0.0", "HOME": "/tmp"}, {}, {})  # noqa: S104, S108
+        self._pod.give(EMULATOR, kept | {"BIND_HOST": "0.0.0.0", "HOME": "/tmp"}, {}, {})  # noqa: S104, S108
         self._up(EMULATOR)
 
     def _require_reachable_aws(self) -> None:
@@ -229,87 +228,23 @@ class Containers:
 
     def _stop_if_published_otherwise(self, *, inspect: bool) -> None:
         """Stop everything where the proxy publishes other ports: a new proxy is a new network for all of them."""
-        before = _read(_record(self.environment)).get("inspect", inspect)
-        published = engine.published(f"{self.project.name}-{PROXY}-1") if self._services[PROXY].pid() else None
-        if published is None or (before == inspect and published == sorted(self._published(inspect=inspect).values())):
+        published = engine.published(f"{self._pod.project.name}-{PROXY}-1") if self._services[PROXY].pid() else None
+        if published in {None, tuple(sorted(self._pod.published(inspect=inspect).values()))}:
             return
-        for service, grace in self._graces:
+        for service, grace in self.services():
             if service.name == EMULATOR:
                 emulator.stop(self.environment, service)
             else:
                 service.stop(grace)
 
     def _up(self, name: str) -> None:
-        argv = compose.up(self.project, compose_name(name))
-        projects.run(argv, self.project, timeout=_UP_TIMEOUT)
-
-    def _give(
-        self, name: str, variables: Mapping[str, str], secret_files: Mapping[str, Path], more: Mapping[str, Any]
-    ) -> None:
-        """Write down what a service is given, beside what the others were."""
-        note = _read(_record(self.environment))
-        given = note.setdefault("given", {})
-        # A secret's file that changed has another time; a hash of the secret could be guessed.
-        times = {each: str(path.stat().st_mtime_ns) for each, path in sorted(secret_files.items())}
-        given[name] = {
-            "variables": dict(variables),
-            "secrets": {each: str(path) for each, path in secret_files.items()},
-            "more": {**more, "labels": {"soundbite.secrets": json.dumps(times)} if times else {}},
-        }
-        self._write(note)
-
-    def _note(self, **what: object) -> None:
-        note = _read(_record(self.environment)) | what
-        self._write(note)
-
-    def _write(self, note: dict[str, Any]) -> None:
-        files.write(_record(self.environment), json.dumps(note), mode=0o600)
-        given = note.get("given", {})
-        ports = [
-            f"127.0.0.1:{port}:{_INSIDE.get(key, port)}"
-            for key, port in self._published(inspect=note.get("inspect", False)).items()
-        ]
-        more: dict[str, Any] = {
-            compose_name(name): {"labels": {compose.OWNER_LABEL: str(self.environment.state)}}
-            for name in self._services
-        }
-        more[PROXY]["ports"] = ports
-        for name, each in given.items():
-            labels = more[compose_name(name)]["labels"] | each["more"].pop("labels", {})
-            more[compose_name(name)] = {**each["more"], "labels": labels}
-        content = compose.values(
-            {compose_name(name): each["variables"] for name, each in given.items()},
-            {compose_name(name): each["secrets"] for name, each in given.items()},
-            more,
-        )
-        content["volumes"] = {volume: {} for volume in self._outputs()}
-        compose.write(self._folder / "values.json", content)
-        self.project = Project(self.project.name, self.project.files, self._variables())
-
-    def _variables(self) -> dict[str, str]:
-        """Return what the compose files ask for."""
-        known = _read(_record(self.environment)).get("images", {})
-        return projects.variables(
-            self.environment, known.get("API_IMAGE", "unknown"), known.get("TOOLS_IMAGE", "unknown")
-        )
-
-    def _published(self, *, inspect: bool) -> dict[str, int]:
-        environment = self.environment
-        found = {"APP_PORT": environment.app.port}
-        if environment.emulator.mode == "embedded":
-            found["EMULATOR_PORT"] = environment.emulator.port
-        if inspect:
-            found["APP_INSPECT_PORT"] = environment.app.inspect_port
-        return found
+        argv = compose.up(self._pod.project, compose_name(name))
+        projects.run(argv, self._pod.project, timeout=_UP_TIMEOUT)
 
     def _sources(self) -> list[str]:
         """Return the folders of the source, which the image has too, and which are mounted over it."""
         app = self.environment.app
         return [each for each in app.build_inputs if (self.environment.app_dir / each).is_dir()]
-
-    def _outputs(self) -> dict[str, str]:
-        """Return a volume for each folder that the build writes, by the volume's name."""
-        return {f"output-{number}": each for number, each in enumerate(self.environment.app.build_outputs)}
 
     def _app_folder(self) -> str:
         """Return where the processor's container has the application's folder."""
@@ -317,23 +252,11 @@ class Containers:
         return folder if folder.startswith("/") else f"{_WORK}/{folder}"
 
     def _image_folder(self) -> str:
-        found = engine.image(self._variables()["API_IMAGE"])
+        found = engine.image(self._pod.image)
         if found is None:
             raise SoundbiteError("The application's image is gone.", "Run the same command again: it builds it.")
         return str(found["Config"]["WorkingDir"] or "/").rstrip("/")
 
 
-_INSIDE = {"APP_PORT": _PROXY_PORT, "APP_INSPECT_PORT": _INSPECT_PORT}
 _FOREVER = 365 * 86400.0
 _POLL = 0.2
-
-
-def _record(environment: Environment) -> Path:
-    return environment.state / "run" / "containers.json"
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (FileNotFoundError, ValueError):
-        return {}

@@ -80,7 +80,7 @@ class Fleet:
                         f"{container['Name'].lstrip('/')}. It was left alone.",
                         "Choose other names: PROXY_PROJECT=… inv dev.multienv, for good in envs/rehearsal.env.",
                     )
-        if engine.published(_container(self._proxy, _PROXY)) != [self.port]:
+        if engine.published(_container(self._proxy, _PROXY)) != (self.port,):
             processes.require_port(self.port, "PROXY_PORT", "envs/rehearsal.env", engine.publisher(self.port))
 
     def start(self, cloud: Cloud, output: Callable[[str], str], image: Image) -> None:

@@ -71,9 +71,9 @@ def of(environment: Environment, *, containers: bool | None = None) -> Room:
     containers:
         Whether in containers; None: where it runs now, and else on the machine.
     """
-    from . import containers as in_containers
-    from . import machine
+    from . import machine, pod
+    from .containers import Containers
 
     if containers is None:
-        containers = in_containers.recorded(environment)
-    return in_containers.Containers(environment) if containers else machine.Machine(environment)
+        containers = pod.recorded(environment)
+    return Containers(environment) if containers else machine.Machine(environment)

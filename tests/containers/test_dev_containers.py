@@ -277,3 +277,29 @@ def test_dev_aws_gets_credentials_as_a_file(contained: Contained, bridge: str) -
         contained.inv("dev.down")
     assert down.returncode == 0, down.stderr
     assert aws.containers() == []
+
+
+def test_build_pushes_to_the_repository_that_a_stack_made(contained: Contained) -> None:
+    """Emulated AWS is a registry too, and signs docker in with ECR's token."""
+    setup = contained.inv("setup-localstack")
+    assert setup.returncode == 0, setup.stderr
+    more = {"IMAGE_REPOSITORY": "output:Compute.RepositoryUri", "APP_DOCKER_TARGET": "production"}
+    done = contained.inv("build", "--push", "--json", timeout=300, **more)
+    assert done.returncode == 0, done.stderr
+    image = json.loads(done.stdout)[0]["image"]
+    try:
+        assert image.startswith(f"127.0.0.1:{contained.ports[1]}/soundbite-dev-localstack-compute-images")
+        ask = "aws() { :; }; python3 - <<'E'\nimport os\nprint(os.environ['AWS_ACCESS_KEY_ID'])\nE"
+        assert contained.inv("dev.shell", f"--command={ask}").stdout.strip() == "000000000000"
+        docker("rmi", _tag(image))
+        assert image not in docker("images", "--format", "{{.Repository}}@{{.Digest}}")
+        docker("pull", image)
+    finally:
+        docker("rmi", "--force", _tag(image), check=False)
+        docker("rmi", "--force", image, check=False)
+        contained.inv("dev.down")
+
+
+def _tag(image: str) -> str:
+    listed = docker("images", "--format", "{{.Repository}}:{{.Tag}}", image.partition("@")[0], check=False)
+    return next((name for name in listed.split() if "<none>" not in name), image)
