@@ -7,6 +7,7 @@ everything but the objects is as it was at the last clean stop, and whoever star
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import time
@@ -32,6 +33,10 @@ STOP_GRACE = 10.0
 _READY_TIMEOUT = 30.0
 _LEAST_FREE = 64 * 2**20
 """Bytes that must be free: with less, the emulator reports writes that it could not keep."""
+
+_CUT_OFF = re.compile(r'"StackStatus": "(?!REVIEW)\w+_IN_PROGRESS"')
+_SETTLED = '"StackStatus": "UPDATE_ROLLBACK_COMPLETE"'
+"""A state that cdk deploys over, which makes what is missing."""
 
 _PROBES: dict[str, tuple[str, dict[str, str]]] = {
     "sts": ("get_caller_identity", {}),
@@ -90,6 +95,7 @@ def start(environment: Environment, cloud: Cloud, emulator: Service, *, own_port
     if lost:
         _drop_unknown_buckets(environment)
     _follow_address(environment)
+    _settle_stacks(environment)
     folders = {name: _kept(environment) / name for name in ("state", "s3", "tmp")}
     shutil.rmtree(folders["tmp"], ignore_errors=True)
     for folder in folders.values():
@@ -143,7 +149,7 @@ def _running_file(environment: Environment) -> Path:
 
 
 def _address(environment: Environment) -> str:
-    return f"http://{environment.emulator.host}:{environment.emulator.port}/"
+    return f"{environment.endpoint_url}/"
 
 
 def _await_ready(environment: Environment, cloud: Cloud, emulator: Service, *, services: bool) -> None:
@@ -203,6 +209,13 @@ def _follow_address(environment: Environment) -> None:
         for path in (kept / "state").glob("*.json"):
             files.write(path, path.read_text(encoding="utf-8").replace(before, address))
     files.write(note, address)
+
+
+def _settle_stacks(environment: Environment) -> None:
+    """Settle stacks that were being worked on when it was stopped: nothing goes on with them, and cdk would wait."""
+    path = _kept(environment) / "state" / "cloudformation.json"
+    if path.exists():
+        files.write(path, _CUT_OFF.sub(_SETTLED, path.read_text(encoding="utf-8")))
 
 
 def _drop_unknown_buckets(environment: Environment) -> None:

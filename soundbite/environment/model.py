@@ -61,7 +61,8 @@ class Environment(NamedTuple):
     def endpoint_url(self) -> str | None:
         """Where its AWS answers; None for AWS itself."""
         if self.emulator.mode == "embedded":
-            return f"http://{self.emulator.host}:{self.emulator.port}"
+            host = f"[{self.emulator.host}]" if ":" in self.emulator.host else self.emulator.host
+            return f"http://{host}:{self.emulator.port}"
         return self.aws.endpoint_url
 
     @property

@@ -361,6 +361,53 @@ def test_five_environments_side_by_side(fleet: Fleet, registry: RegistryServer, 
     assert "Nothing of it runs." in once_more.stderr
 
 
+def test_the_proxys_port_taken_by_a_process(fleet: Fleet) -> None:
+    with socket.create_server(("127.0.0.1", fleet.proxy)):
+        done = fleet.up()
+    assert done.returncode == 1
+    assert f"Port {fleet.proxy} (PROXY_PORT) is taken by " in done.stderr
+    assert f"(pid {os.getpid()}: " in done.stderr
+    assert f"PROXY_PORT={fleet.proxy + 1} inv …, for good in envs/rehearsal.env." in done.stderr
+    assert fleet.left() == []
+
+
+def test_the_proxys_port_taken_by_a_container(fleet: Fleet, unique: str) -> None:
+    docker("run", "-d", "--name", unique, "-p", f"127.0.0.1:{fleet.proxy}:80", "nginx:1.26.3")
+    done = fleet.up()
+    assert done.returncode == 1
+    assert f"Port {fleet.proxy} (PROXY_PORT) is taken by the container {unique}." in done.stderr
+    assert fleet.left() == []
+
+
+def test_the_emulators_port_taken(fleet: Fleet, bridge: str) -> None:
+    with socket.create_server((bridge, fleet.emulator)):
+        done = fleet.up()
+    assert done.returncode == 1
+    assert f"Port {fleet.emulator} (EMULATOR_PORT) is taken by " in done.stderr
+    assert f"(pid {os.getpid()}: " in done.stderr
+    assert "for good in envs/rehearsal.env." in done.stderr
+    assert fleet.left() == []
+
+
+@pytest.mark.parametrize("which", ["staging", ""])
+def test_a_compose_project_of_somebody_else_is_left_alone(fleet: Fleet, unique: str, which: str) -> None:
+    name = fleet.project(which) if which else fleet.name
+    label = f"--label=com.docker.compose.project={name}"
+    theirs = docker("run", "-d", "--name", unique, label, "nginx:1.26.3")
+    # What an earlier run of ours left does not make theirs ours.
+    for place in ("proxy", "staging/compose"):
+        (fleet.state / place).mkdir(parents=True)
+        (fleet.state / place / "values.json").write_text('{"services": {}}')
+    done = fleet.up()
+    assert done.returncode == 1
+    assert f"There is a compose project {name} already, of somebody else: {unique}. It was left alone." in done.stderr
+    assert "PROXY_PROJECT=" in done.stderr
+    down = fleet.down()
+    assert down.returncode == 0, down.stderr
+    assert docker("inspect", "--format", "{{.Id}} {{.State.Running}}", unique) == f"{theirs} true"
+    assert fleet.left() == []
+
+
 def _copy(fleet: Fleet, project: Path, environment: str, **settings: str) -> Fleet:
     """Return the fleet as a copy of the checkout sees it, in which one environment's file is different."""
     path = project / "envs" / f"{environment}.env"
@@ -432,50 +479,3 @@ def _says_what_it_said(failed: subprocess.CompletedProcess[str], environment: st
     assert its_health.startswith(f"  {health}")
     assert failed.stdout == ""
     assert "Traceback" not in failed.stderr
-
-
-def test_the_proxys_port_taken_by_a_process(fleet: Fleet) -> None:
-    with socket.create_server(("127.0.0.1", fleet.proxy)):
-        done = fleet.up()
-    assert done.returncode == 1
-    assert f"Port {fleet.proxy} (PROXY_PORT) is taken by " in done.stderr
-    assert f"(pid {os.getpid()}: " in done.stderr
-    assert f"PROXY_PORT={fleet.proxy + 1} inv …, for good in envs/rehearsal.env." in done.stderr
-    assert fleet.left() == []
-
-
-def test_the_proxys_port_taken_by_a_container(fleet: Fleet, unique: str) -> None:
-    docker("run", "-d", "--name", unique, "-p", f"127.0.0.1:{fleet.proxy}:80", "nginx:1.26.3")
-    done = fleet.up()
-    assert done.returncode == 1
-    assert f"Port {fleet.proxy} (PROXY_PORT) is taken by the container {unique}." in done.stderr
-    assert fleet.left() == []
-
-
-def test_the_emulators_port_taken(fleet: Fleet, bridge: str) -> None:
-    with socket.create_server((bridge, fleet.emulator)):
-        done = fleet.up()
-    assert done.returncode == 1
-    assert f"Port {fleet.emulator} (EMULATOR_PORT) is taken by " in done.stderr
-    assert f"(pid {os.getpid()}: " in done.stderr
-    assert "for good in envs/rehearsal.env." in done.stderr
-    assert fleet.left() == []
-
-
-@pytest.mark.parametrize("which", ["staging", ""])
-def test_a_compose_project_of_somebody_else_is_left_alone(fleet: Fleet, unique: str, which: str) -> None:
-    name = fleet.project(which) if which else fleet.name
-    label = f"--label=com.docker.compose.project={name}"
-    theirs = docker("run", "-d", "--name", unique, label, "nginx:1.26.3")
-    # What an earlier run of ours left does not make theirs ours.
-    for place in ("proxy", "staging/compose"):
-        (fleet.state / place).mkdir(parents=True)
-        (fleet.state / place / "values.json").write_text('{"services": {}}')
-    done = fleet.up()
-    assert done.returncode == 1
-    assert f"There is a compose project {name} already, of somebody else: {unique}. It was left alone." in done.stderr
-    assert "PROXY_PROJECT=" in done.stderr
-    down = fleet.down()
-    assert down.returncode == 0, down.stderr
-    assert docker("inspect", "--format", "{{.Id}} {{.State.Running}}", unique) == f"{theirs} true"
-    assert fleet.left() == []

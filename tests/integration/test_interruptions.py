@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from typing import TYPE_CHECKING
 
+import boto3
 import psutil
 import pytest
 
@@ -86,3 +88,32 @@ def test_what_ran_before_goes_on_running(dev: Dev) -> None:
     up.wait_for("Logs follow")
     assert up.end(signal.SIGINT) == 130
     assert dev.health()
+
+
+def test_what_was_cut_off_while_it_was_bootstrapped_is_bootstrapped_again(dev: Dev) -> None:
+    dev.up()
+    account = boto3.Session(aws_access_key_id="0" * 12, aws_secret_access_key="x", region_name="eu-central-1")
+    endpoint = f"http://127.0.0.1:{dev.ports[1]}"
+    stacks = account.client("cloudformation", endpoint_url=endpoint)
+    s3 = account.client("s3", endpoint_url=endpoint)
+
+    def toolkit() -> str:
+        listed = stacks.describe_stacks()["Stacks"]
+        return "".join(each["StackStatus"] for each in listed if each["StackName"] == "CDKToolkit")
+
+    compute = "SoundBite-dev-localstack-Compute"
+    stacks.update_termination_protection(StackName=compute, EnableTerminationProtection=False)
+    stacks.delete_stack(StackName=compute)
+    stacks.delete_stack(StackName="CDKToolkit")
+    until(lambda: not toolkit(), "the toolkit to be gone")
+    # Its bucket it leaves behind.
+    bucket = f"cdk-hnb659fds-assets-{'0' * 12}-eu-central-1"
+    for each in s3.list_object_versions(Bucket=bucket).get("Versions", []):
+        s3.delete_object(Bucket=bucket, Key=each["Key"], VersionId=each["VersionId"])
+    s3.delete_bucket(Bucket=bucket)
+    # As an interruption leaves it between two calls of cdk: a stack that is announced, and not made.
+    nothing = json.dumps({"Resources": {"Nothing": {"Type": "AWS::CloudFormation::WaitConditionHandle"}}})
+    stacks.create_change_set(StackName="CDKToolkit", ChangeSetName="cut", ChangeSetType="CREATE", TemplateBody=nothing)
+    assert toolkit() == "REVIEW_IN_PROGRESS"
+    dev.up()
+    assert toolkit() in {"CREATE_COMPLETE", "UPDATE_COMPLETE"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import sys
@@ -52,6 +53,20 @@ def test_clips_survive_down_and_up(dev: Dev) -> None:
     kept = _get(dev, clip).json()
     assert kept["status"] == "ready"
     assert httpx.get(kept["url"]).content[:4] == b"RIFF"
+
+
+def test_stacks_cut_off_in_the_middle_are_deployed_again_and_not_waited_for(dev: Dev) -> None:
+    """A stop while a stack is made or changed saves it as being worked on, and nobody goes on with it."""
+    assert dev.inv("setup-localstack").returncode == 0
+    assert dev.inv("dev.down").returncode == 0
+    saved = dev.folder / "emulator" / "state" / "cloudformation.json"
+    states = iter(f"{each}_IN_PROGRESS" for each in ("CREATE", "UPDATE", "DELETE", "ROLLBACK", "UPDATE_ROLLBACK") * 2)
+    text, count = re.subn(r'"StackStatus": "\w+"', lambda _: f'"StackStatus": "{next(states)}"', saved.read_text())
+    assert count >= 5
+    saved.write_text(text)
+    done = dev.inv("setup-localstack", timeout=100)
+    assert done.returncode == 0, done.stderr
+    assert "differ from this checkout" in done.stderr
 
 
 def test_what_was_saved_can_be_used_on_another_port(dev: Dev) -> None:
