@@ -109,11 +109,6 @@ def down(project: Project, *, volumes: bool = False) -> list[str]:
     return [*_compose(replace(project, files=())), "down", "--remove-orphans", *(["--volumes"] if volumes else [])]
 
 
-def stop(project: Project, *services: str) -> list[str]:
-    """Return the command that stops services and removes their containers."""
-    return [*_compose(project), "rm", "--force", "--stop", *services]
-
-
 def logs(project: Project, *services: str, lines: int, follow: bool = False) -> list[str]:
     """Return the command that prints the last lines of services' logs, and goes on with what comes if asked to."""
     flags = ["--no-color", f"--tail={lines}", *(["--follow"] if follow else [])]

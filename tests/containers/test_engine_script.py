@@ -9,6 +9,7 @@ import importlib.util
 import os
 import re
 import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -97,3 +98,20 @@ def test_a_record_of_another_process_with_the_same_pid_is_not_ours(module: Any, 
 def test_node_of_another_version_than_the_dockerfile_wants_is_refused(module: Any) -> None:
     with pytest.raises(module.EngineError, match=r"requirements.lock brings node \d+"):
         module._node("node:1.2.3-trixie-slim")
+
+
+@pytest.mark.parametrize(("ci", "code", "says"), [("", 0, "SKIPPED"), ("true", 1, "ERROR")])
+def test_without_an_engine_tests_skip_with_the_reason_and_fail_in_ci(ci: str, code: int, says: str) -> None:
+    one = "tests/containers/test_nginx.py"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-rsE", "-p", "no:cacheprovider", one],
+        env=clean_environ(DOCKER_HOST="unix:///nonexistent/docker.sock", **({"CI": ci} if ci else {})),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    assert says in done.stdout
+    assert "no Docker engine answers; scripts/engine up provides it on Debian" in done.stdout

@@ -39,7 +39,6 @@ def _unescaped(text: str) -> str:
     [
         (compose.up(PROJECT), ["up", "--detach", "--no-build", "--quiet-pull"]),
         (compose.up(PROJECT, "api", "proxy"), ["up", "--detach", "--no-build", "--quiet-pull", "api", "proxy"]),
-        (compose.stop(PROJECT, "api"), ["rm", "--force", "--stop", "api"]),
         (compose.logs(PROJECT, lines=20), ["logs", "--no-color", "--tail=20"]),
         (
             compose.logs(PROJECT, "api", lines=0, follow=True),
