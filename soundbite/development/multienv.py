@@ -63,8 +63,9 @@ def up() -> list[dict[str, Any]]:
             for each in fleet.environments:
                 step.progress = f"waiting for {each.name}"
                 fleet.await_ready(each)
-            step.detail = "each answers through the proxy"
-    return [_said(fleet, each, image) for each in fleet.environments]
+            said = [_said(fleet, each, image) for each in fleet.environments]
+            step.detail = "each answers through the proxy, as what it is"
+    return said
 
 
 def down() -> list[str]:
@@ -162,7 +163,16 @@ def _said(fleet: Fleet, environment: Environment, image: Image) -> dict[str, Any
     import httpx
 
     url = fleet.url(environment)
-    health = httpx.get(f"{url}{environment.app.health_path}", timeout=5, trust_env=False).json()
+    answer = httpx.get(f"{url}{environment.app.health_path}", timeout=5, trust_env=False)
+    try:
+        health = dict(answer.json())
+    except (ValueError, TypeError):
+        health = {}  # another application may say no more than 200
+    for name, wanted in (("environment", environment.name), ("release", image.release)):
+        if health.get(name, wanted) != wanted:
+            raise SoundbiteError(
+                f"{url} says that its {name} is {health[name]}, not {wanted}.", "inv dev.multienv --down"
+            )
     return {
         "environment": environment.name,
         "url": url,

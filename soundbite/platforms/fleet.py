@@ -88,7 +88,7 @@ class Fleet:
         environment = cloud.environment
         own = {"HOST": "0.0.0.0", "PORT": _PORT, "RELEASE": image.release, "REVISION": image.revision}  # noqa: S104
         variables, secret_files = handover.given(cloud, output, projects.folder_of(environment), own)
-        more = {"labels": self._owner, "image": image.name}
+        more = {"labels": self._owner | handover.label(secret_files), "image": image.name}
         content = compose.values({_SERVICE: variables}, {_SERVICE: secret_files}, {_SERVICE: more})
         compose.write(_values_file(environment), content)
         _run(compose.up(_project(environment)), _project(environment))

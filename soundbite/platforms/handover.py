@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from soundbite.secrets import bind
@@ -13,6 +14,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from soundbite.cloud import Cloud
+
+
+def label(files: Mapping[str, Path]) -> dict[str, str]:
+    """Return a label that is another when one of the secrets' files is: what makes compose start a container anew.
+
+    It is the files' times, since a hash of a secret could be guessed.
+    """
+    times = {name: str(path.stat().st_mtime_ns) for name, path in sorted(files.items())}
+    return {"soundbite.secrets": json.dumps(times)} if times else {}
 
 
 def given(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from soundbite import compose, files
 from soundbite.compose import Project
 
-from . import projects
+from . import handover, projects
 from .container import compose_name
 
 if TYPE_CHECKING:
@@ -80,13 +80,11 @@ class Pod:
     ) -> None:
         """Write down what one service is given, beside what the others were; see `compose.values`."""
         note = self._read()
-        # A secret's file that changed has another time; a hash of the secret could be guessed.
-        times = {each: str(path.stat().st_mtime_ns) for each, path in sorted(secret_files.items())}
         note.setdefault("given", {})[name] = {
             "variables": dict(variables),
             "secrets": {each: str(path) for each, path in secret_files.items()},
             "more": dict(more),
-            "labels": {"soundbite.secrets": json.dumps(times)} if times else {},
+            "labels": handover.label(secret_files),
         }
         self._write(note)
 

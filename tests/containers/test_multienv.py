@@ -305,7 +305,8 @@ def test_five_environments_side_by_side(fleet: Fleet, registry: RegistryServer, 
     }
     of_proxy = containers[fleet.container("proxy")]["NetworkSettings"]["Networks"]
     production, here = fleet.project("production"), of_proxy[fleet.project("staging")]
-    answers_inside = _from_inside(
+    inside_asked = partial(
+        _from_inside,
         fleet.container("staging"),
         [
             ("itself", "api", 3000, "/health", "api"),
@@ -320,10 +321,17 @@ def test_five_environments_side_by_side(fleet: Fleet, registry: RegistryServer, 
             ("bridge", bridge, fleet.proxy, "/prod/health", "localhost"),
         ],
     )
+    answers_inside = inside_asked()
     assert json.loads(answers_inside["itself"][1])["environment"] == "staging"
     assert answers_inside["aws"][0] == 200
-    reached = {name: status for name, (status, _) in answers_inside.items() if status}
-    assert reached == {"itself": 200, "aws": 200, "by path": 403, "by host": 403, "by itself": 403}
+    wanted = {"itself": 200, "aws": 200, "by path": 403, "by host": 403, "by itself": 403}
+
+    def reached() -> dict[str, int]:
+        return {name: status for name, (status, _) in inside_asked().items() if status}
+
+    # While the engine makes a network, of another test for example, it takes away its own rule that keeps them apart
+    # for a moment (docs/limits.md): what counts is what stays reachable.
+    until(lambda: reached() == wanted, f"what staging reaches is {wanted}", LONG)
 
     # With a clip spoken in each, all of it fits.
     inside, outside = _memory(fleet)
