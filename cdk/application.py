@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from aws_cdk import App, Tags
 
 from .outputs import Outputs
-from .stacks import Bootstrap, Compute, Database, Queue, Storage
+from .stacks import Api, Bootstrap, Compute, Database, Queue, Storage
 
 if TYPE_CHECKING:
     from .settings import Settings
@@ -35,7 +35,17 @@ def build(settings: Settings) -> App:
     database = Database(app, settings, outputs)
     storage = Storage(app, settings, outputs)
     queue = Queue(app, settings, outputs)
-    Compute(app, settings, outputs, table=database.table, bucket=storage.bucket, queue=queue.queue)
+    compute = Compute(app, settings, outputs, table=database.table, bucket=storage.bucket, queue=queue.queue)
+    if settings.platform == "hosts":
+        Api(
+            app,
+            settings,
+            outputs,
+            table=database.table,
+            bucket=storage.bucket,
+            queue=queue.queue,
+            images=compute.images,
+        )
     for key, value in settings.tags.items():
         Tags.of(app).add(key, value)
     return app

@@ -12,14 +12,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from soundbite.environment import kinds
-from soundbite.environment.keys import REQUIRED, Bucket, Key, Logs, Processor, Queue, Table, key_name
+from soundbite.environment.keys import REQUIRED, Bucket, Hosts, Key, Logs, Processor, Queue, Table, Workflow, key_name
 from soundbite.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from soundbite.environment.keys import Section
+
 _PASSED_ON = "PROCESSOR_ENV_"
 _Section = TypeVar("_Section", Processor, Table, Queue, Bucket, Logs)
+
+
+@dataclass(frozen=True)
+class ApiHosts:
+    """What the infrastructure depends on of the section Hosts; the rest of it is the way to them."""
+
+    count: int
+    instance_type: str
+    http_port: int
 
 
 @dataclass(frozen=True)
@@ -38,11 +49,13 @@ class Settings:
 
     project: str
     environment: str
+    platform: str
     owner: str
     cost_center: str
     account: str
     region: str
     retain_data: bool
+    hosts: ApiHosts
     processor: Processor
     table: Table
     queue: Queue
@@ -96,11 +109,13 @@ class Settings:
         settings = cls(
             project=parser.text("PROJECT", kinds.PROJECT_NAME),
             environment=parser.text("ENVIRONMENT", kinds.ENVIRONMENT_NAME),
+            platform=parser.text("PLATFORM", Workflow.keys["platform"].kind),
             owner=parser.text("OWNER", kinds.TEXT),
             cost_center=parser.text("COST_CENTER", kinds.TEXT),
             account=parser.text("AWS_ACCOUNT_ID", kinds.ACCOUNT),
             region=parser.text("AWS_REGION", kinds.REGION),
             retain_data=parser.flag("RETAIN_DATA"),
+            hosts=ApiHosts(**parser.inputs(Hosts)),
             processor=parser.section(Processor),
             table=parser.section(Table),
             queue=parser.section(Queue),
@@ -146,6 +161,10 @@ class _Parser:
 
     def section(self, section: type[_Section]) -> _Section:
         return section({name: self._field(key_name(section, name), key) for name, key in section.keys.items()})
+
+    def inputs(self, section: type[Section]) -> dict[str, Any]:
+        """Return those of a section's settings that the infrastructure depends on."""
+        return {name: self._field(key_name(section, name), key) for name, key in section.keys.items() if key.synth}
 
     def finish(self) -> None:
         """Raise what was found wrong."""

@@ -4,8 +4,11 @@
  */
 import { connect } from 'node:net';
 
+const SOCKET = process.env['SOCKET'];
 const PORT = Number(process.env['PORT'] ?? 3000);
 const PATH = '/health';
+// As nginx writes it.
+const ADDRESS = SOCKET ? `unix:${SOCKET}:${PATH}` : `127.0.0.1:${PORT}${PATH}`;
 /** Below the HEALTHCHECK's own timeout, at whose end Docker says nothing of what happened. */
 const DEADLINE_MS = 2000;
 
@@ -14,13 +17,13 @@ const DEADLINE_MS = 2000;
  * @param {string} what
  */
 function end(code, what) {
-  process.stdout.write(`127.0.0.1:${PORT}${PATH}: ${what}\n`, () => process.exit(code));
+  process.stdout.write(`${ADDRESS}: ${what}\n`, () => process.exit(code));
 }
 
 setTimeout(() => end(1, `no answer within ${DEADLINE_MS} ms`), DEADLINE_MS);
 
 let answer = '';
-connect(PORT, '127.0.0.1')
+(SOCKET ? connect(SOCKET) : connect(PORT, '127.0.0.1'))
   .setEncoding('utf8')
   .on('data', (part) => (answer += String(part)))
   .on('end', () => {
@@ -29,4 +32,4 @@ connect(PORT, '127.0.0.1')
     end(status === '200' ? 0 : 1, `${status} ${body.slice(0, 300)}`);
   })
   .on('error', (error) => end(1, error.message))
-  .write(`GET ${PATH} HTTP/1.1\r\nHost: 127.0.0.1:${PORT}\r\nConnection: close\r\n\r\n`);
+  .write(`GET ${PATH} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`);

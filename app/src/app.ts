@@ -12,6 +12,7 @@ import { frameworkLog, type Logger } from './log.js';
 import { Metrics } from './metrics/metrics.js';
 import { describe } from './openapi.js';
 import type { ApiSettings } from './settings.js';
+import { nameThePeer, trusted } from './socket.js';
 
 /** 3000 characters fit even if each is escaped as two `\uXXXX`. */
 const BODY_BYTES = 64 * 1024;
@@ -21,7 +22,7 @@ export async function createApp(settings: ApiSettings, log: Logger): Promise<Nes
   const adapter = new FastifyAdapter({
     bodyLimit: BODY_BYTES,
     genReqId: requestIdOf,
-    trustProxy: settings.TRUST_PROXY,
+    trustProxy: trusted(settings),
     // While closing, finish what was asked and close only connections that wait for nothing.
     return503OnClosing: false,
     forceCloseConnections: 'idle',
@@ -35,6 +36,7 @@ export async function createApp(settings: ApiSettings, log: Logger): Promise<Nes
     abortOnError: false,
   });
   const fastify = adapter.getInstance();
+  if (settings.SOCKET !== undefined) nameThePeer(fastify.server);
 
   // In this order: ids and log lines for everything, then preflights, and only then counting.
   observe(fastify, log, metrics);

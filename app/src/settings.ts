@@ -32,6 +32,14 @@ const proxies = z
   .regex(/^(true|false|[\da-fA-F]*[.:][\da-fA-F.:/, ]*)$/, 'must be true, false or a comma list of addresses')
   .transform((value) => (value === 'true' || value === 'false' ? value === 'true' : value));
 
+/** Longer ones do not fit into a socket's address, and would be cut off: unix(7). */
+const SOCKET_BYTES = 107;
+
+const socket = z
+  .string()
+  .startsWith('/', 'must be an absolute path')
+  .refine((path) => Buffer.byteLength(path) <= SOCKET_BYTES, `must be at most ${SOCKET_BYTES} bytes long`);
+
 const aws = {
   AWS_REGION: z.string(),
   AWS_ENDPOINT_URL: url.optional(),
@@ -54,6 +62,7 @@ const api = z
     ...aws,
     HOST: z.string().default('127.0.0.1'),
     PORT: integer(0, 65_535).default(3000),
+    SOCKET: socket.optional(),
     DYNAMODB_TABLE: z.string(),
     SQS_QUEUE_URL: url,
     S3_BUCKET: z.string(),

@@ -1,8 +1,11 @@
 import { once } from 'node:events';
+import { existsSync, lstatSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { Agent, createServer, get, type IncomingMessage, type ServerResponse } from 'node:http';
 import { connect } from 'node:net';
+import { join } from 'node:path';
 import { json } from 'node:stream/consumers';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, describe, expect, it } from 'vitest';
+import { eventually } from './support/eventually.js';
 import { freePort } from './support/ports.js';
 import { Running } from './support/running.js';
 
@@ -20,6 +23,14 @@ let app: Running | undefined;
 afterEach(() => app?.kill());
 
 const start = (variables: Record<string, string>) => (app = Running.node('dist/main.js', variables));
+
+// Not in TMPDIR: its path may be too long for a socket's address.
+const folder = mkdtempSync('/tmp/soundbite-');
+let sockets = 0;
+afterAll(() => {
+  rmSync(folder, { recursive: true });
+});
+const newPath = () => join(folder, `${sockets++}.sock`);
 
 /** DynamoDB that answers when it is told to. */
 async function gatedAws() {
@@ -119,5 +130,145 @@ describe('the built API', () => {
     expect(await running.exit()).toBe(1);
     expect(running.stderr).toBe(`SoundBite cannot start: 127.0.0.1:${port} is in use; stop what listens there or set PORT\n`);
     other.close();
+  });
+});
+
+describe('the built API on a unix socket', () => {
+  async function listening(SOCKET: string, variables: Record<string, string> = {}) {
+    const running = start({ ...settings, SOCKET, ...variables });
+    await running.said('"message":"listening"');
+    return running;
+  }
+
+  const health = async (socketPath: string) => json(await answerOf(get({ socketPath, path: '/health' })));
+
+  it('listens there for every user, and says so', async () => {
+    const path = newPath();
+    const running = await listening(path);
+
+    expect(running.stdout).toContain(`"address":"${path}"`);
+    expect(lstatSync(path).mode & 0o777).toBe(0o666);
+    expect(await health(path)).toMatchObject({ status: 'ok' });
+  });
+
+  it('removes the file when told to end, and finishes what is in flight', async () => {
+    const aws = await gatedAws();
+    const socketPath = newPath();
+    const running = await listening(socketPath, { AWS_ENDPOINT_URL: aws.url });
+
+    const idle = await answerOf(get({ socketPath, path: '/health', agent: new Agent({ keepAlive: true }) }));
+    const idleGone = once(idle.socket, 'close');
+    await json(idle);
+
+    const slow = get({ socketPath, path: '/soundbite/3f2a4bb6-6a6f-4c0b-9d5e-0f6a3f6f2c11' });
+    await aws.wasAsked;
+    running.signal('SIGTERM');
+    await idleGone;
+    await eventually(() => !existsSync(socketPath));
+    aws.open();
+
+    const answer = await answerOf(slow);
+    expect(answer.statusCode).toBe(404);
+    expect(await json(answer)).toMatchObject({ statusCode: 404 });
+    expect(answer.headers.connection).toBe('close');
+    expect(await running.exit()).toBe(0);
+    aws.close();
+  });
+
+  it('takes the place of one that was killed', async () => {
+    const path = newPath();
+    const killed = await listening(path);
+    killed.kill();
+    await killed.exit();
+    expect(lstatSync(path).isSocket()).toBe(true);
+
+    await listening(path);
+    expect(await health(path)).toMatchObject({ status: 'ok' });
+  });
+
+  it('says in one line that its socket is in use, leaves it alone and ends', async () => {
+    const path = newPath();
+    const other = createServer((_request, response) => response.end('"other"')).listen(path);
+    await once(other, 'listening');
+    const running = start({ ...settings, SOCKET: path });
+
+    expect(await running.exit()).toBe(1);
+    expect(running.stderr).toBe(`SoundBite cannot start: ${path} is in use; stop what listens there or set SOCKET\n`);
+    expect(await health(path)).toBe('other');
+    other.close();
+  });
+
+  it('leaves alone what is no socket, says so and ends', async () => {
+    const path = newPath();
+    writeFileSync(path, 'precious');
+    const running = start({ ...settings, SOCKET: path });
+
+    expect(await running.exit()).toBe(1);
+    expect(running.stderr).toBe(`SoundBite cannot start: ${path} is not a socket; remove it or set SOCKET\n`);
+    expect(readFileSync(path, 'utf8')).toBe('precious');
+  });
+
+  // Nobody, not even root, makes files in /proc.
+  it.each(['/nowhere/at/all/app.sock', '/proc/app.sock'])('says in one line that it cannot make %s, and ends', async (path) => {
+    const running = start({ ...settings, SOCKET: path });
+
+    expect(await running.exit()).toBe(1);
+    expect(running.stderr).toBe(
+      `SoundBite cannot start: ${path} cannot be made (EACCES); its folder must exist and let us write\n`,
+    );
+  });
+
+  /** How many requests each sender of these X-Forwarded-For has left, of nine. */
+  async function left(variables: Record<string, string>, senders: readonly (string | undefined)[]) {
+    const socketPath = newPath();
+    await listening(socketPath, { ...variables, RATE_LIMIT: '9', RATE_WINDOW_SECONDS: '600' });
+    const remaining: number[] = [];
+    for (const sender of senders) {
+      const headers = sender === undefined ? {} : { 'X-Forwarded-For': sender };
+      const answer = await answerOf(get({ socketPath, path: '/soundbite/x', headers }));
+      answer.resume();
+      remaining.push(Number(answer.headers['ratelimit-remaining']));
+    }
+    return remaining;
+  }
+
+  it.each([{}, { TRUST_PROXY: 'false' }, { TRUST_PROXY: 'true' }])(
+    'with %o knows a client by what the proxy says, not by what the client says',
+    async (variables) => {
+      const senders = ['192.0.2.1', '192.0.2.2', '198.51.100.1, 192.0.2.1', '192.0.2.2, 0.0.0.0, 192.0.2.1'];
+      expect(await left(variables, senders)).toEqual([8, 8, 7, 6]);
+    },
+  );
+
+  it('believes further proxies that are named', async () => {
+    const senders = ['192.0.2.1, 10.0.0.1', '192.0.2.2, 10.0.0.1', '192.0.2.2, 192.0.2.1, 10.0.0.1'];
+    expect(await left({ TRUST_PROXY: '10.0.0.0/8' }, senders)).toEqual([8, 8, 7]);
+  });
+
+  it('counts all that come without an address as one client', async () => {
+    expect(await left({}, [undefined, '192.0.2.1', '', ','])).toEqual([8, 8, 7, 6]);
+  });
+});
+
+describe('the health check', () => {
+  const check = async (variables: Record<string, string>) => {
+    const running = Running.node('scripts/healthcheck.mjs', variables);
+    return [await running.exit(), running.stdout];
+  };
+
+  it('asks at the socket if there is one, else at the port, and says which', async () => {
+    const SOCKET = newPath();
+    const port = await freePort();
+    const bySocket = createServer((_request, response) => response.end('by socket')).listen(SOCKET);
+    const byPort = createServer((_request, response) => response.end('by port')).listen(port, '127.0.0.1');
+    await Promise.all([once(bySocket, 'listening'), once(byPort, 'listening')]);
+    const PORT = String(port);
+
+    expect(await check({ SOCKET, PORT })).toEqual([0, `unix:${SOCKET}:/health: 200 by socket\n`]);
+    expect(await check({ SOCKET: '', PORT })).toEqual([0, `127.0.0.1:${port}/health: 200 by port\n`]);
+    bySocket.close();
+    await once(bySocket, 'close');
+    expect(await check({ SOCKET, PORT })).toEqual([1, `unix:${SOCKET}:/health: connect ENOENT ${SOCKET}\n`]);
+    byPort.close();
   });
 });

@@ -107,6 +107,18 @@ describe('settings', () => {
     expect(apiSettings({ ...good, TRUST_PROXY: value }).TRUST_PROXY).toBe(trusted);
   });
 
+  it.each([
+    ['app.sock', 'SOCKET must be an absolute path'],
+    [`/${'é'.repeat(53)}x`, 'SOCKET must be at most 107 bytes long'],
+  ])('refuse %s as a socket', (value, problem) => {
+    expect(problems({ ...good, SOCKET: value })).toEqual([problem]);
+  });
+
+  it('take a socket of just 107 bytes', () => {
+    const longest = `/${'é'.repeat(53)}`;
+    expect(apiSettings({ ...good, SOCKET: longest }).SOCKET).toBe(longest);
+  });
+
   it('of the processor name what it lacks', () => {
     expect(problems({ SPEECH: 'shout', MAX_RECEIVES: '0' }, processorSettings)).toEqual([
       'AWS_REGION is missing',

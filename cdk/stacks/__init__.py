@@ -1,9 +1,10 @@
 """The stacks of an environment, one module each."""
 
+from .api import Api
 from .bootstrap import Bootstrap
 from .compute import Compute
 from .database import Database
 from .queue import Queue
 from .storage import Storage
 
-__all__ = ["Bootstrap", "Compute", "Database", "Queue", "Storage"]
+__all__ = ["Api", "Bootstrap", "Compute", "Database", "Queue", "Storage"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aws_cdk import App, CfnOutput, Environment, IStackSynthesizer, RemovalPolicy, Stack
+from aws_cdk import aws_iam as iam
 
 if TYPE_CHECKING:
     from cdk.outputs import Outputs
@@ -52,3 +53,8 @@ class EnvironmentStack(Stack):
         """Give out `token` as an output of this stack."""
         CfnOutput(self, name, value=token, description=description)
         self._outputs.add(f"{self._stack}.{name}", token)
+
+
+def allow(resource: str, *actions: str) -> iam.PolicyStatement:
+    """Return the statement that allows actions on one resource."""
+    return iam.PolicyStatement(actions=list(actions), resources=[resource])

@@ -13,7 +13,7 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sqs as sqs
 
-from .base import EnvironmentStack
+from .base import EnvironmentStack, allow
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,7 +50,8 @@ class Compute(EnvironmentStack):
         queue: sqs.IQueue,
     ) -> None:
         super().__init__(app, settings, outputs)
-        self._repository()
+        self._local = settings.platform == "local"
+        self.images = self._repository()
         if settings.processor_dir is not None:
             environment = {
                 "ENVIRONMENT": settings.environment,
@@ -58,7 +59,7 @@ class Compute(EnvironmentStack):
             }
             self._processor(settings.processor_dir, environment, table, bucket, queue)
 
-    def _repository(self) -> None:
+    def _repository(self) -> ecr.Repository:
         repository = ecr.Repository(
             self,
             "Images",
@@ -73,6 +74,7 @@ class Compute(EnvironmentStack):
         )
         self.give("RepositoryUri", repository.repository_uri, "The repository of the API's images")
         self.give("RepositoryName", repository.repository_name, "The repository of the API's images")
+        return repository
 
     def _processor(
         self,
@@ -92,7 +94,8 @@ class Compute(EnvironmentStack):
         function = lambda_.Function(
             self,
             "Processor",
-            description="Speaks the clips of the queue",
+            # Not the same for both: Lambda publishes nothing twice, and so a change of PLATFORM would fail.
+            description=f"Speaks the clips of the queue ({'each deploy' if self._local else 'the switch'} moves live)",
             code=lambda_.Code.from_asset(str(code)),
             runtime=lambda_.Runtime(processor.runtime),
             handler=processor.handler,
@@ -105,7 +108,7 @@ class Compute(EnvironmentStack):
             # failed does not: Lambda would refuse to publish the same again, and so every retry.
             current_version_options=lambda_.VersionOptions(removal_policy=RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE),
         )
-        alias = lambda_.Alias(self, "Live", alias_name="live", version=function.current_version)
+        alias = lambda_.Alias(self, "Live", alias_name="live", version=self._version(function))
         lambda_.EventSourceMapping(
             self,
             "Clips",
@@ -118,16 +121,25 @@ class Compute(EnvironmentStack):
         self.give("FunctionAliasArn", alias.function_arn, "What the queue calls: the processor's version in use")
         self.give("LogGroupName", log_group.log_group_name, "The processor's logs")
 
+    def _version(self, function: lambda_.Function) -> lambda_.Version:
+        if self._local:
+            return function.current_version
+        # At the switch of a deployment the workflow publishes $LATEST and moves the alias. CloudFormation leaves alone
+        # what is the same in its template, and nothing in this version or in the alias on it ever changes.
+        return lambda_.Version(
+            self, "FirstVersion", lambda_=function, removal_policy=RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE
+        )
+
     def _role(
         self, log_group: logs.ILogGroup, table: dynamodb.ITable, bucket: s3.IBucket, queue: sqs.IQueue, *, speaks: bool
     ) -> iam.Role:
         # Written out, since the library's grants give more than the processor uses; inside the role,
         # since the event source mapping is refused where the right to read the queue comes later.
         statements = [
-            _allow(log_group.log_group_arn, "logs:CreateLogStream", "logs:PutLogEvents"),
-            _allow(table.table_arn, "dynamodb:GetItem", "dynamodb:UpdateItem"),
-            _allow(bucket.arn_for_objects("clips/*"), "s3:PutObject"),
-            _allow(
+            allow(log_group.log_group_arn, "logs:CreateLogStream", "logs:PutLogEvents"),
+            allow(table.table_arn, "dynamodb:GetItem", "dynamodb:UpdateItem"),
+            allow(bucket.arn_for_objects("clips/*"), "s3:PutObject"),
+            allow(
                 queue.queue_arn,
                 "sqs:ReceiveMessage",
                 "sqs:DeleteMessage",
@@ -137,14 +149,10 @@ class Compute(EnvironmentStack):
         ]
         if speaks:
             # Polly has no resources for speech: "*" is the only one that AWS takes.
-            statements.append(_allow("*", "polly:SynthesizeSpeech"))
+            statements.append(allow("*", "polly:SynthesizeSpeech"))
         return iam.Role(
             self,
             "ProcessorRole",
             assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
             inline_policies={"Processor": iam.PolicyDocument(statements=statements)},
         )
-
-
-def _allow(resource: str, *actions: str) -> iam.PolicyStatement:
-    return iam.PolicyStatement(actions=list(actions), resources=[resource])

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-STACKS = ("Bootstrap", "Database", "Storage", "Queue", "Compute")
-
 
 @dataclass(frozen=True)
 class Assembly:
@@ -27,6 +25,15 @@ class Assembly:
 
     folder: Path
     environment: str
+
+    @property
+    def stacks(self) -> list[str]:
+        """Return the stacks, without the project and the environment in their names."""
+        prefix = f"SoundBite-{self.environment}-"
+        return sorted(
+            path.name.removeprefix(prefix).removesuffix(".template.json")
+            for path in self.folder.glob(f"{prefix}*.template.json")
+        )
 
     def template(self, stack: str) -> dict[str, Any]:
         """Return the template of one stack."""
@@ -38,7 +45,7 @@ class Assembly:
         """Return the resources of all stacks, of one type if said, as `Stack.LogicalId`."""
         return {
             f"{stack}.{name}": resource
-            for stack in STACKS
+            for stack in self.stacks
             for name, resource in self.template(stack)["Resources"].items()
             if kind in {"", resource["Type"]}
         }

@@ -98,6 +98,9 @@ def test_a_file_that_holds_no_settings_is_refused(tmp_path: Path, content: str |
         ("QUEUE_VISIBILITY_TIMEOUT", "soon", "QUEUE_VISIBILITY_TIMEOUT must be a duration"),
         ("QUEUE_VISIBILITY_TIMEOUT", "1500ms", "whole seconds"),
         ("RETAIN_DATA", "true", "RETAIN_DATA must be yes or no"),
+        ("PLATFORM", "host", "PLATFORM must be one of local, hosts, ecs"),
+        ("PLATFORM", "", "PLATFORM must not be empty"),
+        ("HOSTS_COUNT", "21", "HOSTS_COUNT must be"),
         ("PROJECT", "", "PROJECT must not be empty"),
         ("PROCESSOR_DIR", "/nowhere/at/all", "PROCESSOR_DIR is not a folder: /nowhere/at/all"),
     ],
@@ -111,6 +114,8 @@ def test_settings_are_typed(tmp_path: Path, texts: Texts, processor: Path) -> No
     settings = Settings.parse({**texts("production", tmp_path), "PROCESSOR_ENV_EMPTY": ""})
     assert (settings.queue.visibility_timeout, settings.queue.retention) == (300, 14 * 86400)
     assert settings.retain_data is True
+    assert settings.platform == "hosts"
+    assert (settings.hosts.count, settings.hosts.instance_type, settings.hosts.http_port) == (2, "t3.small", 80)
     assert settings.processor_dir == processor
     assert settings.processor_env["DYNAMODB_TABLE"] == "output:Database.TableName"
     assert "EMPTY" not in settings.processor_env
@@ -137,7 +142,12 @@ def test_without_a_processor_there_is_no_function(
 ) -> None:
     made = synthesize({**texts("staging", tmp_path), "PROCESSOR_DIR": "", "PROCESSOR_ARTIFACT": ""})
     assert {r["Type"] for n, r in made.resources().items() if n.startswith("Compute.")} == {"AWS::ECR::Repository"}
-    assert set(made.template("Compute")["Outputs"]) == {"RepositoryUri", "RepositoryName"}
+    outputs = {name for name, output in made.template("Compute")["Outputs"].items() if "Export" not in output}
+    assert outputs == {"RepositoryUri", "RepositoryName"}
+
+
+def test_an_assembly_leaves_nothing_to_be_asked_of_aws(each: Assembly) -> None:
+    assert "missing" not in json.loads((each.folder / "manifest.json").read_text())
 
 
 def test_every_retention_that_settings_allow_is_one_of_cloudwatch(

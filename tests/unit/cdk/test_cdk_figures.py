@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Figures(NamedTuple):
-    """A row of the promotion matrix; days, seconds, yes or no."""
+    """A row of the promotion matrix; days, seconds, yes or no. No hosts at all where the application runs here."""
 
     ttl: int
     backup: bool
@@ -21,20 +21,27 @@ class Figures(NamedTuple):
     retained: bool
     timeout: int
     memory: int
+    hosts: int | None
 
 
 MATRIX = {
-    "dev-localstack": Figures(7, False, 30, False, 1, False, 25, 512),
-    "dev-aws": Figures(30, False, 30, False, 7, False, 25, 512),
-    "dev-aws-deployed": Figures(30, True, 60, True, 14, False, 25, 512),
-    "staging": Figures(90, True, 60, True, 30, True, 25, 512),
-    "production": Figures(365, True, 300, True, 90, True, 50, 1024),
+    "dev-localstack": Figures(7, False, 30, False, 1, False, 25, 512, None),
+    "dev-aws": Figures(30, False, 30, False, 7, False, 25, 512, None),
+    "dev-aws-deployed": Figures(30, True, 60, True, 14, False, 25, 512, 2),
+    "staging": Figures(90, True, 60, True, 30, True, 25, 512, 2),
+    "production": Figures(365, True, 300, True, 90, True, 50, 1024, 2),
 }
 
 
 @pytest.fixture
 def figures(each: Assembly) -> Figures:
     return MATRIX[each.environment]
+
+
+def test_the_stacks(each: Assembly, figures: Figures) -> None:
+    everywhere = {"Bootstrap", "Database", "Storage", "Queue", "Compute"}
+    assert set(each.stacks) == everywhere | ({"Api"} if figures.hosts is not None else set())
+    assert len(each.resources("AWS::EC2::Instance")) == (figures.hosts or 0)
 
 
 def test_clips_end_with_their_time_to_live(each: Assembly, figures: Figures) -> None:
@@ -123,6 +130,15 @@ def test_the_queue_calls_the_alias_and_takes_back_single_messages(each: Assembly
     assert (alias["Name"], alias["FunctionVersion"]) == ("live", {"Fn::GetAtt": [version, "Version"]})
 
 
+def test_cloudformation_moves_the_alias_only_where_the_application_runs_here(each: Assembly, figures: Figures) -> None:
+    (version,) = each.resources("AWS::Lambda::Version")
+    if figures.hosts is None:
+        # Its name holds the hash of the function, so that what changes the function makes another one.
+        assert version.startswith("Compute.ProcessorCurrentVersion")
+    else:
+        assert version == "Compute.FirstVersionBB6C5A65"
+
+
 def test_image_tags_never_move(each: Assembly, figures: Figures) -> None:
     repository = each.properties("Compute", "AWS::ECR::Repository")
     assert repository["ImageTagMutability"] == "IMMUTABLE"
@@ -137,14 +153,14 @@ def test_the_ledger_has_a_name_that_can_be_told(each: Assembly) -> None:
     assert [(key["AttributeName"], key["KeyType"]) for key in ledger["KeySchema"]] == [("pk", "HASH"), ("sk", "RANGE")]
 
 
-def test_the_outputs_have_the_names_that_settings_use(each: Assembly) -> None:
+def test_the_outputs_have_the_names_that_settings_use(each: Assembly, figures: Figures) -> None:
     outputs = {
         f"{stack}.{name}"
-        for stack in ("Bootstrap", "Database", "Storage", "Queue", "Compute")
+        for stack in each.stacks
         for name, output in each.template(stack)["Outputs"].items()
         if "Export" not in output
     }
-    assert outputs == {
+    expected = {
         "Bootstrap.LedgerName",
         "Database.TableName",
         "Database.TableArn",
@@ -160,3 +176,5 @@ def test_the_outputs_have_the_names_that_settings_use(each: Assembly) -> None:
         "Compute.FunctionAliasArn",
         "Compute.LogGroupName",
     }
+    hosts = {"Api.VpcId", "Api.SecurityGroupId", "Api.InstanceRoleArn"}
+    assert outputs == expected | (hosts if figures.hosts is not None else set())

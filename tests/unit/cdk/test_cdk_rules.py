@@ -9,10 +9,30 @@ if TYPE_CHECKING:
 
     from .conftest import Assembly
 
-UNTAGGABLE = {"AWS::Lambda::Alias", "AWS::Lambda::Version", "AWS::S3::BucketPolicy", "AWS::SQS::QueuePolicy"}
+UNTAGGABLE = {
+    "AWS::EC2::Route",
+    "AWS::EC2::SubnetRouteTableAssociation",
+    "AWS::EC2::VPCGatewayAttachment",
+    "AWS::IAM::InstanceProfile",
+    "AWS::Lambda::Alias",
+    "AWS::Lambda::Version",
+    "AWS::S3::BucketPolicy",
+    "AWS::SQS::QueuePolicy",
+}
 
-# Polly's SynthesizeSpeech has no resource type: the service authorization reference lists none but "*".
-ALLOWED_ON_EVERYTHING = {"polly:SynthesizeSpeech"}
+# These have no resource type: the service authorization reference lists none but "*".
+ALLOWED_ON_EVERYTHING = {"polly:SynthesizeSpeech", "ecr:GetAuthorizationToken"}
+
+
+# What hosts are found and told apart by.
+MORE_TAGS = {"AWS::EC2::Instance": {"Role", "Name"}}
+
+
+def tags_of(resource: dict[str, Any]) -> dict[str, str]:
+    properties = resource["Properties"]
+    if resource["Type"] == "AWS::EC2::LaunchTemplate":
+        (properties,) = properties["TagSpecifications"]
+    return {tag["Key"]: tag["Value"] for tag in properties.get("Tags", [])}
 
 
 def as_list(value: object) -> list[Any]:
@@ -48,9 +68,10 @@ def test_everything_is_tagged(each: Assembly) -> None:
     }
     for name, resource in each.resources().items():
         if resource["Type"] not in UNTAGGABLE:
-            tags = {tag["Key"]: tag["Value"] for tag in resource["Properties"].get("Tags", [])}
-            assert tags == expected, name
-    for stack in ("Bootstrap", "Database", "Storage", "Queue", "Compute"):
+            tags = tags_of(resource)
+            assert {key: tags.get(key) for key in expected} == expected, name
+            assert set(tags) - set(expected) == MORE_TAGS.get(resource["Type"], set()), name
+    for stack in each.stacks:
         assert each.stack(stack)["tags"] == expected, stack
 
 
@@ -87,8 +108,11 @@ def test_the_processor_may_do_only_what_it_does(each: Assembly) -> None:
     assert allowed == expected | (set() if each.environment == "dev-localstack" else {"polly:SynthesizeSpeech"})
 
 
-def test_the_role_has_no_other_policies(each: Assembly) -> None:
-    assert "ManagedPolicyArns" not in each.properties("Compute", "AWS::IAM::Role")
+def test_no_role_has_other_policies(each: Assembly) -> None:
+    for name, role in each.resources("AWS::IAM::Role").items():
+        managed = [arn["Fn::Join"][1][-1] for arn in role["Properties"].get("ManagedPolicyArns", [])]
+        # Session Manager's, as AWS keeps it.
+        assert managed == ([":iam::aws:policy/AmazonSSMManagedInstanceCore"] if name.startswith("Api.") else []), name
     assert not each.resources("AWS::IAM::Policy")
     assert not each.resources("AWS::IAM::ManagedPolicy")
 
@@ -108,7 +132,7 @@ def test_buckets_and_queues_refuse_plain_http(each: Assembly) -> None:
     refusing = {
         name.partition(".")[2].removesuffix(name[-8:])
         for name, statement in statements(each)
-        if statement["Effect"] == "Deny" and statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+        if statement["Effect"] == "Deny" and statement.get("Condition") == {"Bool": {"aws:SecureTransport": "false"}}
     }
     assert refusing == {"AudioPolicy", "ClipsPolicy", "DeadLettersPolicy"}
 
@@ -132,7 +156,7 @@ def test_data_outlives_its_stack_where_promised(each: Assembly) -> None:
 
 
 def test_stacks_with_data_to_keep_are_protected(each: Assembly) -> None:
-    for stack in ("Database", "Storage", "Queue", "Compute"):
+    for stack in set(each.stacks) - {"Bootstrap"}:
         expected = each.environment in {"staging", "production"}
         assert each.stack(stack).get("terminationProtection", False) is expected, stack
 

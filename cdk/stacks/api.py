@@ -1,0 +1,147 @@
+"""Where the API runs with `PLATFORM=hosts`: a network, EC2 hosts that are found by their tags, and what they may do."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from typing import TYPE_CHECKING
+
+from aws_cdk import App, Tags
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_ecr as ecr
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_sqs as sqs
+
+from cdk.network import Network
+
+from .base import EnvironmentStack, allow
+
+if TYPE_CHECKING:
+    from cdk.outputs import Outputs
+    from cdk.settings import Settings
+
+_IMAGE = "/aws/service/canonical/ubuntu/server/24.04/stable/current/amd64/hvm/ebs-gp3/ami-id"
+_USER_DATA = """#!/bin/sh
+set -eu
+export DEBIAN_FRONTEND=noninteractive
+apt-get -q -o DPkg::Lock::Timeout=300 update
+apt-get -q -y -o DPkg::Lock::Timeout=300 install --no-install-recommends docker.io docker-compose-v2 python3
+systemctl enable --now docker
+"""
+_ROOT_VOLUME = {"volumeType": "gp3", "volumeSize": 30, "encrypted": True, "deleteOnTermination": True}
+_HOST = {
+    # EC2 looks the parameter up whenever it starts a host from this. CloudFormation sees only these words, so a newer
+    # image is for new hosts and replaces none that run, as it would if the stack had the parameter's value.
+    "imageId": f"resolve:ssm:{_IMAGE}",
+    "blockDeviceMappings": [{"deviceName": "/dev/sda1", "ebs": _ROOT_VOLUME}],
+    # Two hops: a container asks for the role's credentials from behind the engine's bridge.
+    "metadataOptions": {"httpEndpoint": "enabled", "httpTokens": "required", "httpPutResponseHopLimit": 2},
+    "userData": base64.b64encode(_USER_DATA.encode()).decode(),
+}
+"""What all hosts have in common. Whoever changes it replaces them all, and `inv cdk.diff` says so."""
+
+
+class Api(EnvironmentStack):
+    """The network and the hosts of the API."""
+
+    def __init__(
+        self,
+        app: App,
+        settings: Settings,
+        outputs: Outputs,
+        *,
+        table: dynamodb.ITable,
+        bucket: s3.IBucket,
+        queue: sqs.IQueue,
+        images: ecr.IRepository,
+    ) -> None:
+        super().__init__(app, settings, outputs)
+        network = Network(self, "Network")
+        security_group = self._security_group(network)
+        role = self._role(table, bucket, queue, images)
+        self._hosts(network, security_group, role)
+        self.give("VpcId", network.vpc_id, "The network of the hosts")
+        self.give("SecurityGroupId", security_group.attr_group_id, "What the hosts may be asked")
+        self.give("InstanceRoleArn", role.role_arn, "What the hosts may do")
+
+    def _security_group(self, network: Network) -> ec2.CfnSecurityGroup:
+        # Rules inside the group: the emulator has no resources of their own for them.
+        return ec2.CfnSecurityGroup(
+            self,
+            "HostRules",
+            vpc_id=network.vpc_id,
+            group_description="In: the port of the application. No SSH: Session Manager is the way in.",
+            security_group_ingress=[_rule("tcp", self.settings.hosts.http_port)],
+            security_group_egress=[_rule("-1")],
+        )
+
+    def _role(self, table: dynamodb.ITable, bucket: s3.IBucket, queue: sqs.IQueue, images: ecr.IRepository) -> iam.Role:
+        statements = [
+            allow(table.table_arn, "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"),
+            allow(queue.queue_arn, "sqs:SendMessage", "sqs:GetQueueAttributes"),
+            allow(bucket.arn_for_objects("clips/*"), "s3:GetObject"),
+            # HeadBucket, which readiness asks.
+            allow(bucket.bucket_arn, "s3:ListBucket"),
+            allow(
+                images.repository_arn,
+                "ecr:BatchCheckLayerAvailability",
+                "ecr:BatchGetImage",
+                "ecr:GetDownloadUrlForLayer",
+            ),
+            # The token is the account's, not a repository's: "*" is the only resource that AWS takes.
+            allow("*", "ecr:GetAuthorizationToken"),
+            # AmazonSSMManagedInstanceCore lets a host read every parameter of the account, other environments' too.
+            # Session Manager does without.
+            iam.PolicyStatement(
+                effect=iam.Effect.DENY, actions=["ssm:GetParameter", "ssm:GetParameters"], resources=["*"]
+            ),
+        ]
+        return iam.Role(
+            self,
+            "HostRole",
+            assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"),
+            managed_policies=[iam.ManagedPolicy.from_aws_managed_policy_name("AmazonSSMManagedInstanceCore")],
+            inline_policies={"Host": iam.PolicyDocument(statements=statements)},
+        )
+
+    def _hosts(self, network: Network, security_group: ec2.CfnSecurityGroup, role: iam.Role) -> None:
+        settings = self.settings
+        profile = iam.CfnInstanceProfile(self, "HostProfile", roles=[role.role_name])
+        # Named by its content, so that hosts are replaced when that changes, and not when the template's tags do.
+        digest = hashlib.sha256(json.dumps(_HOST, sort_keys=True).encode()).hexdigest()[:8]
+        template = ec2.CfnLaunchTemplate(
+            self,
+            f"HostTemplate{digest}",
+            launch_template_data=_HOST,
+            tag_specifications=[
+                {
+                    "resourceType": "launch-template",
+                    "tags": [{"key": key, "value": value} for key, value in settings.tags.items()],
+                }
+            ],
+        )
+        for number in range(1, settings.hosts.count + 1):
+            subnet, awaited = network.place(number)
+            host = ec2.CfnInstance(
+                self,
+                f"Host{number}",
+                launch_template={"launchTemplateId": template.ref, "version": "1"},
+                instance_type=settings.hosts.instance_type,
+                iam_instance_profile=profile.ref,
+                security_group_ids=[security_group.attr_group_id],
+                subnet_id=subnet,
+                propagate_tags_to_volume_on_creation=True,
+            )
+            # What the first start cannot download, no later start does.
+            for each in awaited:
+                host.add_resource_dependency(each)
+            Tags.of(host).add("Role", "api")
+            Tags.of(host).add("Name", f"{settings.project}-{settings.environment}-api-{number}")
+
+
+def _rule(protocol: str, port: int | None = None) -> dict[str, object]:
+    ports = {} if port is None else {"fromPort": port, "toPort": port}
+    return {"ipProtocol": protocol, "cidrIp": "0.0.0.0/0", **ports}
