@@ -79,6 +79,7 @@ class Workflow(Section, prefix=""):
         kinds.choice("local", "hosts", "ecs"),
         "Where the application runs: on this machine, on EC2 hosts, on ECS.",
         process=False,
+        synth=True,
     )
     owner: str = _key(kinds.TEXT, "The `Owner` tag of every resource.", synth=True, process=False)
     cost_center: str = _key(kinds.TEXT, "The `CostCenter` tag of every resource.", synth=True, process=False)
@@ -192,6 +193,38 @@ class Proxy(Section, prefix="PROXY_"):
     project: str = _key(kinds.COMPOSE_NAME, "Its compose project.", "soundbite-proxy")
 
 
+class Hosts(Section, prefix="HOSTS_"):
+    """The hosts of `PLATFORM=hosts`, and the way to them."""
+
+    listed: tuple[str, ...] = _key(
+        kinds.WORDS,
+        "Their addresses, `address` or `address:port` each; empty: EC2 instances with the tags Project, Environment "
+        "and Role=api.",
+        "",
+    )
+    count: int = _key(
+        kinds.integer(0, 20), "EC2 hosts that the Api stack makes; 0: they come from elsewhere.", "2", synth=True
+    )
+    instance_type: str = _key(kinds.TEXT, "Their EC2 instance type.", "t3.small", synth=True)
+    http_port: int = _key(kinds.PORT, "The port that each serves the application on.", "80", synth=True)
+    user: str = _key(kinds.TEXT, "Who signs in to them, by SSH key; may use sudo without a password.", "ubuntu")
+    key: str | None = _key(
+        kinds.TEXT, "The file of the private key, relative to the checkout; empty: the SSH agent, then ~/.ssh.", ""
+    )
+    known_hosts: str | None = _key(
+        kinds.TEXT, "The file of their keys, relative to the checkout; empty: ~/.ssh/known_hosts.", ""
+    )
+    gateway: str | None = _key(
+        kinds.GATEWAY, "The way to them: a jump host `user@address:port`, or `ssm` (Session Manager); empty: directly.", ""
+    )
+    batch: int = _key(kinds.integer(1, 20), "Hosts that are switched at once, after the first has proved it.", "4")
+    drain: float = _key(
+        kinds.duration(0, 300, "from 0s to 5m"),
+        "How long what served before may go on answering what it was asked, before it is stopped.",
+        "5s",
+    )
+
+
 class Processor(Section, prefix="PROCESSOR_"):
     """The Lambda function behind the queue."""
 
@@ -254,6 +287,7 @@ SECTIONS: tuple[type[Section], ...] = (
     App,
     Image,
     Proxy,
+    Hosts,
     Processor,
     Table,
     Queue,
@@ -270,7 +304,8 @@ PASSED_ON = {
 
 def key_name(section: type[Section], name: str) -> str:
     """Return the key of a section's attribute, for example QUEUE_VISIBILITY_TIMEOUT."""
-    return "EMULATOR" if (section, name) == (Emulator, "mode") else section.prefix + name.upper()
+    whole = {(Emulator, "mode"): "EMULATOR", (Hosts, "listed"): "HOSTS"}
+    return whole.get((section, name)) or section.prefix + name.upper()
 
 
 @cache

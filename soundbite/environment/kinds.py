@@ -117,6 +117,10 @@ URL_PATH = Kind("URL path", _matching(r"/[^\s?#]*", "a path beginning with /"))
 HOST = Kind("IP address", _address)
 SECRET = Kind("secret's reference", _secret)
 REPOSITORY = Kind("repository", _repository)
+GATEWAY = Kind(
+    "user@address:port / ssm",
+    _matching(r"ssm|([\w.-]+@)?[A-Za-z0-9.:-]+(:\d{1,5})?", "a jump host such as ops@bastion.example.com:22, or ssm"),
+)
 COMPOSE_NAME = Kind("name", _matching(r"[a-z0-9][a-z0-9_-]{0,62}", "a name of lower-case letters, digits, - and _"))
 PROJECT_NAME = Kind("name", _matching(r"[A-Za-z][A-Za-z0-9]{0,30}", "a name of up to 31 letters and digits"))
 ENVIRONMENT_NAME = Kind("environment", _matching(r"[a-z][a-z0-9-]*", "an environment's name"))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from soundbite import paths
 
-from .keys import App, Aws, Bucket, Emulator, Image, Logs, Processor, Proxy, Queue, Table, Workflow, all_keys
+from .keys import App, Aws, Bucket, Emulator, Hosts, Image, Logs, Processor, Proxy, Queue, Table, Workflow, all_keys
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,6 +41,7 @@ class Environment(NamedTuple):
     app: App
     image: Image
     proxy: Proxy
+    hosts: Hosts
     processor: Processor
     table: Table
     queue: Queue

@@ -114,7 +114,8 @@ def test_every_environment_loads_with_the_layer(name: str) -> None:
     plain = json.loads(Inv()("envs.show", f"--env={name}", "--json").stdout)
     assert shown["EMULATOR"] == "embedded"
     assert shown["EMULATOR_SHARED"] == "yes"
-    assert shown["AWS_ENDPOINT_URL"] == shown["AWS_PROFILE"] == shown["IMAGE_REPOSITORY"] == ""
+    assert shown["AWS_ENDPOINT_URL"] == shown["AWS_PROFILE"] == ""
+    assert shown["IMAGE_REPOSITORY"] == f"127.0.0.1:5005/{name}/api"
     assert shown["AWS_ACCESS_KEY_ID"] == shown["AWS_ACCOUNT_ID"] == plain["AWS_ACCOUNT_ID"]["value"]
     assert shown["COMPOSE_PROJECT"] == f"soundbite-rehearsal-{name}"
     assert shown["APP_URL"] == f"http://{name}.localhost:8080"

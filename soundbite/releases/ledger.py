@@ -1,0 +1,269 @@
+"""The ledger: a DynamoDB table an environment, in its Bootstrap stack, which nothing destroys.
+
+Items have a partition for each kind and a sort key in the order of time; the record itself is one attribute, JSON.
+Every write of an operation is joined, in one transaction, to the condition that its lock is still held.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from typing import TYPE_CHECKING, Any
+
+from soundbite.cloud import explained
+from soundbite.errors import ConfigurationError, Locked, SoundbiteError
+
+from .records import SCHEMA, TOOL, Deployment, Operation, Release, number_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from soundbite.cloud import Cloud
+
+LOCK = {"pk": {"S": "lock"}, "sk": {"S": "lock"}}
+_CHUNK = 300_000
+"""Bytes of templates in one item; an item may have 400 KB (DynamoDB, "Quotas")."""
+
+
+class LedgerUnreachable(SoundbiteError):
+    """The ledger did not answer, or refused."""
+
+
+class Ledger:
+    """One environment's ledger.
+
+    Parameters
+    ----------
+    cloud:
+        The environment's AWS.
+    """
+
+    def __init__(self, cloud: Cloud) -> None:
+        self.cloud = cloud
+        environment = cloud.environment
+        self.table = f"{environment.workflow.project.lower()}-{environment.name}-ledger"
+
+    # What is kept
+
+    def release(self, id_: str) -> Release | None:
+        """Return a release; None if this environment never had it."""
+        body = self._get("release", id_)
+        return Release.read(body) if body else None
+
+    def add_release(self, release: Release, token: int) -> None:
+        """Keep a release, unless it is kept already: what was built does not change."""
+        if self.release(release.id) is None:
+            self._put("release", release.id, release.body(), token)
+
+    def deployment(self, id_: str) -> Deployment:
+        """Return a deployment.
+
+        Raises
+        ------
+        ConfigurationError
+            There is none of that id, or it is of another environment.
+        """
+        name = self.cloud.environment.name
+        body = self._get("deployment", _sortable(number_of(id_, name)))
+        if body is None:
+            raise ConfigurationError(f"{name} has no deployment {id_}.", f"inv history --env={name} lists them.")
+        return Deployment.read(body)
+
+    def deployments(self, limit: int = 100) -> list[Deployment]:
+        """Return the newest deployments, newest first."""
+        return [Deployment.read(body) for _, body in self._query("deployment", limit)]
+
+    def put_deployment(self, deployment: Deployment, token: int) -> None:
+        """Keep a deployment as it is now."""
+        self._put("deployment", _sortable(deployment.number), deployment.body(), token)
+
+    def operation(self, deployment: str) -> Operation | None:
+        """Return the journal of a deployment."""
+        body = self._get("operation", deployment)
+        return Operation.read(body) if body else None
+
+    def put_operation(self, operation: Operation, token: int) -> None:
+        """Keep how far an operation is."""
+        self._put("operation", operation.deployment, operation.body(), token)
+
+    def serving(self) -> str | None:
+        """Return the deployment that serves, as it was recorded last."""
+        body = self._get("environment", "serving")
+        return str(json.loads(body)["deployment"]) if body else None
+
+    def put_serving(self, deployment: str | None, token: int) -> None:
+        """Record which deployment serves."""
+        if deployment is None:
+            return
+        self._put("environment", "serving", json.dumps({"deployment": deployment}), token)
+
+    def next_number(self) -> int:
+        """Return the number of the next deployment; who asks holds the lock."""
+        return next((each.number for each in self.deployments(1)), 0) + 1
+
+    def audit(self, entry: Mapping[str, Any]) -> None:
+        """Append to the audit trail; nothing in it is ever changed.
+
+        Parameters
+        ----------
+        entry:
+            `at` (RFC 3339) and what else there is to say.
+        """
+        self._write(
+            "dynamodb:PutItem",
+            "put_item",
+            TableName=self.table,
+            Item=_item("audit", f"{entry['at']}#{entry.get('token', 0):08d}#{entry['event']}", json.dumps(dict(entry))),
+            ConditionExpression="attribute_not_exists(pk)",
+        )
+
+    def audited(self, since: str = "", limit: int = 1000) -> list[dict[str, Any]]:
+        """Return the audit trail from a time on (RFC 3339), oldest first."""
+        found = [json.loads(body) for _, body in self._query("audit", limit, since)]
+        return list(reversed(found))
+
+    def templates(self, assembly: str) -> dict[str, Any] | None:
+        """Return the templates of an assembly, by stack; None if they are not kept."""
+        first = self._get("templates", f"{assembly}#0")
+        if first is None:
+            return None
+        count, _, text = first.partition(" ")
+        parts = [text, *(self._get("templates", f"{assembly}#{each}") or "" for each in range(1, int(count)))]
+        return dict(json.loads(zlib.decompress(base64.b64decode("".join(parts)))))
+
+    def put_templates(self, assembly: str, templates: Mapping[str, Any], token: int) -> None:
+        """Keep the templates of an assembly, so that a rollback has them."""
+        if self._get("templates", f"{assembly}#0") is not None:
+            return
+        text = base64.b64encode(zlib.compress(json.dumps(dict(templates)).encode(), 9)).decode()
+        parts = [text[at : at + _CHUNK] for at in range(0, len(text), _CHUNK)]
+        # The first comes last: with it, all are there.
+        for number in reversed(range(len(parts))):
+            body = f"{len(parts)} {parts[0]}" if number == 0 else parts[number]
+            self._put("templates", f"{assembly}#{number}", body, token)
+
+    # The table
+
+    def lock_item(self) -> dict[str, Any] | None:
+        """Return the lock's item as it is at this moment."""
+        found = self._call("get_item", "dynamodb:GetItem", Key=LOCK, ConsistentRead=True).get("Item")
+        return dict(found) if found else None
+
+    def write_lock(self, method: str, **arguments: Any) -> bool:
+        """Write the lock's item under a condition; return whether the condition held."""
+        try:
+            self._call(method, "dynamodb:UpdateItem", **arguments)
+        except _ConditionFailed:
+            return False
+        return True
+
+    def _get(self, kind: str, key: str) -> str | None:
+        item = self._call("get_item", "dynamodb:GetItem", Key=_key(kind, key), ConsistentRead=True).get("Item")
+        return self._body(item) if item else None
+
+    def _query(self, kind: str, limit: int, since: str = "") -> list[tuple[str, str]]:
+        condition = "pk = :pk AND sk >= :since" if since else "pk = :pk"
+        values = {":pk": {"S": kind}} | ({":since": {"S": since}} if since else {})
+        found: list[tuple[str, str]] = []
+        more: dict[str, Any] = {}
+        while len(found) < limit:
+            answer = self._call(
+                "query",
+                "dynamodb:Query",
+                KeyConditionExpression=condition,
+                ExpressionAttributeValues=values,
+                ScanIndexForward=False,
+                ConsistentRead=True,
+                Limit=limit - len(found),
+                **more,
+            )
+            found += [(item["sk"]["S"], self._body(item)) for item in answer["Items"]]
+            if "LastEvaluatedKey" not in answer:
+                break
+            more = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+        return found
+
+    def _put(self, kind: str, key: str, body: str, token: int) -> None:
+        held = {
+            "ConditionCheck": {
+                "TableName": self.table,
+                "Key": LOCK,
+                "ConditionExpression": "#token = :token AND #state = :held",
+                "ExpressionAttributeNames": {"#token": "token", "#state": "state"},
+                "ExpressionAttributeValues": {":token": {"N": str(token)}, ":held": {"S": "held"}},
+            }
+        }
+        put = {"Put": {"TableName": self.table, "Item": _item(kind, key, body)}}
+        self._write("dynamodb:TransactWriteItems", "transact_write_items", TransactItems=[held, put])
+
+    def _write(self, action: str, method: str, **arguments: Any) -> None:
+        try:
+            self._ask(method, action, **arguments)
+        except _ConditionFailed:
+            raise Locked(
+                f"The lock of {self.cloud.environment.name} is no longer ours: somebody took it over. "
+                "Nothing was written.",
+                f"inv lock.status --env={self.cloud.environment.name} says who has it.",
+            ) from None
+
+    def _call(self, method: str, action: str, **arguments: Any) -> dict[str, Any]:
+        return self._ask(method, action, TableName=self.table, **arguments)
+
+    def _ask(self, method: str, action: str, **arguments: Any) -> dict[str, Any]:
+        from botocore.exceptions import ClientError
+
+        client = self.cloud.client("dynamodb")
+        try:
+            with explained(action, self.cloud.environment):
+                try:
+                    return dict(getattr(client, method)(**arguments))
+                except ClientError as error:
+                    code = error.response["Error"]["Code"]
+                    reasons = {each.get("Code") for each in error.response.get("CancellationReasons", [])}
+                    text = error.response["Error"].get("Message", "")
+                    if code == "ConditionalCheckFailedException" or "ConditionalCheckFailed" in reasons | {text}:
+                        raise _ConditionFailed from None
+                    if code == "TransactionCanceledException" and "ConditionalCheckFailed" in text:
+                        raise _ConditionFailed from None
+                    if code == "ResourceNotFoundException":
+                        raise self._missing() from None
+                    raise
+        except (_ConditionFailed, ConfigurationError):
+            raise
+        except SoundbiteError as error:
+            raise LedgerUnreachable(f"The ledger {self.table}: {error.message}", error.hint) from None
+
+    def _missing(self) -> ConfigurationError:
+        name = self.cloud.environment.name
+        return ConfigurationError(
+            f"{name} has no ledger: there is no table {self.table} in account "
+            f"{self.cloud.environment.aws.account_id}.",
+            f"The first inv deploy.{name} makes it; inv cdk.deploy --env={name} too.",
+        )
+
+    def _body(self, item: Mapping[str, Any]) -> str:
+        schema = int(item.get("schema", {"N": "0"})["N"])
+        if schema > SCHEMA:
+            tool = item.get("tool", {"S": "newer"})["S"]
+            raise ConfigurationError(
+                f"The ledger {self.table} holds records of schema {schema}, and this workflow knows {SCHEMA}.",
+                f"Use version {tool} of the workflow or newer: git pull.",
+            )
+        return str(item["body"]["S"])
+
+
+class _ConditionFailed(Exception):
+    pass
+
+
+def _item(kind: str, key: str, body: str) -> dict[str, Any]:
+    return {**_key(kind, key), "schema": {"N": str(SCHEMA)}, "tool": {"S": TOOL}, "body": {"S": body}}
+
+
+def _key(kind: str, key: str) -> dict[str, Any]:
+    return {"pk": {"S": kind}, "sk": {"S": key}}
+
+
+def _sortable(number: int) -> str:
+    return f"{number:08d}"

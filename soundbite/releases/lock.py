@@ -1,0 +1,301 @@
+"""The lock of an environment: one operation at a time, wherever it is started from.
+
+It is a lease: its beat counts up while its holder is at work. Whether a holder is dead is told by the beat standing
+still for as long as the lease, watched with one's own clock; nobody's time of day matters. An operation that was cut
+off leaves it `interrupted`: only `--resume` or `--abort` may take it then.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from soundbite import console
+from soundbite.errors import Locked, Refused, SoundbiteError
+
+from .ledger import LOCK
+from .records import SCHEMA, TOOL
+
+if TYPE_CHECKING:
+    from .ledger import Ledger
+
+FREE, HELD, INTERRUPTED, KEPT = "free", "held", "interrupted", "kept"
+"""`kept` is a person's: without a lease, until `inv lock.release`."""
+
+_POLL = 0.5
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The lock as it was seen.
+
+    Attributes
+    ----------
+    token:
+        Counts up with each holder; hosts and ledger refuse a lower one than the newest.
+    beat:
+        Counts up while the holder is at work.
+    lease:
+        Seconds after which a beat that stands still means a dead holder.
+    holder:
+        `who`, `where`, `reason`, `operation` (a deployment's id, or empty), `since`.
+    """
+
+    token: int
+    state: str
+    beat: int
+    lease: float
+    holder: dict[str, str]
+
+    def told(self) -> str:
+        """Tell who has it."""
+        holder = self.holder
+        what = holder.get("operation") or holder.get("reason", "")
+        why = f": {holder['reason']}" if holder.get("operation") and holder.get("reason") else ""
+        return f"{holder.get('who', '?')} on {holder.get('where', '?')} since {holder.get('since', '?')} ({what}{why})"
+
+
+class Lock:
+    """One environment's lock, held by us after `acquire` or `take_over`.
+
+    Parameters
+    ----------
+    lease:
+        Seconds that our own beats may stay away before others take us for dead.
+    """
+
+    def __init__(self, ledger: Ledger, lease: float) -> None:
+        self._ledger = ledger
+        self._lease = lease
+        self._name = ledger.cloud.environment.name
+        self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._holder: dict[str, str] = {}
+        self.token = 0
+        self.lost = ""
+
+    def look(self) -> Seen:
+        """Return the lock as it is now."""
+        item = self._ledger.lock_item()
+        if item is None:
+            return Seen(0, FREE, 0, self._lease, {})
+        return Seen(
+            int(item["token"]["N"]),
+            item["state"]["S"],
+            int(item["beat"]["N"]),
+            float(item["lease"]["N"]),
+            json.loads(item["holder"]["S"]),
+        )
+
+    def acquire(self, holder: dict[str, str], *, wait: float = 0, keep: bool = False) -> None:
+        """Take the lock.
+
+        Parameters
+        ----------
+        holder:
+            Who we are: `who`, `where`, `reason`, `operation`, `since`.
+        wait:
+            Seconds to wait for another holder.
+        keep:
+            Hold it without a lease, until it is released by hand.
+
+        Raises
+        ------
+        Locked
+            Somebody else has it, or left it in the middle of something.
+        """
+        until = time.monotonic() + wait
+        watched: Seen | None = None
+        still = told = time.monotonic()
+        while True:
+            seen = self.look()
+            if seen.state == FREE and self._write(seen, KEPT if keep else HELD, holder):
+                return
+            if seen.state == FREE:
+                continue  # somebody was faster
+            if seen.state == INTERRUPTED:
+                raise self._interrupted(seen)
+            now = time.monotonic()
+            if watched is None or (seen.token, seen.beat) != (watched.token, watched.beat):
+                watched, still = seen, now
+            if seen.state == HELD and now - still > seen.lease and now < until:
+                raise self._interrupted(seen, f"its holder has not moved for {seen.lease:.0f} s")
+            if now >= until:
+                raise self._held(seen, wait)
+            if now - told > 10 or watched is seen and still == now and told == still:  # noqa: PLR2004 - a sign of life
+                told = now
+                console.say(f"  waiting for the lock of {self._name}, {until - now:.0f} s more: {seen.told()}")
+            time.sleep(_POLL)
+
+    def take_over(self, holder: dict[str, str]) -> Seen:
+        """Take the lock of an operation that was interrupted, or whose holder is dead.
+
+        Returns
+        -------
+        Seen
+            What it was before.
+
+        Raises
+        ------
+        Refused
+            Nothing was interrupted.
+        Locked
+            Its holder is at work, or it is a person's.
+        """
+        seen = self.look()
+        if seen.state == FREE:
+            raise Refused(f"Nothing of {self._name} was interrupted: its lock is free.")
+        if seen.state == KEPT:
+            raise self._held(seen, 0)
+        if seen.state == HELD:
+            console.say(f"  is it still at work? Watching its lease for {seen.lease:.0f} s: {seen.told()}")
+            until = time.monotonic() + seen.lease
+            while time.monotonic() < until:
+                time.sleep(min(_POLL, max(0.0, until - time.monotonic())))
+                now = self.look()
+                if (now.token, now.beat, now.state) != (seen.token, seen.beat, seen.state):
+                    if now.state == INTERRUPTED:
+                        seen = now
+                        break
+                    raise Locked(
+                        f"{self._name} is being worked on: {now.told()}.", "Wait for it, or stop it first (Ctrl-C)."
+                    )
+        operation = seen.holder.get("operation", "")
+        if not self._write(seen, HELD, {**holder, "operation": holder.get("operation") or operation}):
+            raise Locked(f"Somebody else has just taken over {self._name}.", f"inv lock.status --env={self._name}")
+        return seen
+
+    def name_operation(self, operation: str) -> None:
+        """Say for which deployment it is held."""
+        self._update(HELD, {**self._holder, "operation": operation})
+
+    def release(self) -> None:
+        """Give it back."""
+        self._stop()
+        self._update(FREE, {})
+
+    def leave_interrupted(self) -> None:
+        """Leave it so that only `--resume` or `--abort` may take it."""
+        self._stop()
+        self._update(INTERRUPTED, self._holder)
+
+    def release_kept(self) -> Seen:
+        """Release a person's lock.
+
+        Raises
+        ------
+        Refused
+            An operation has it.
+        """
+        seen = self.look()
+        if seen.state in {HELD, INTERRUPTED}:
+            raise Refused(
+                f"The lock of {self._name} is an operation's ({seen.state}): {seen.told()}. It was left alone.",
+                f"inv deploy.{self._name} --resume finishes it, --abort takes it back.",
+            )
+        self.token, self._holder = seen.token, {}
+        if seen.state == KEPT and not self._update(FREE, {}):
+            raise Locked("It was taken by somebody else in this moment.", f"inv lock.status --env={self._name}")
+        return seen
+
+    def require(self) -> None:
+        """Stop where it was lost.
+
+        Raises
+        ------
+        Locked
+            Somebody took it over, or it could not be renewed.
+        """
+        if self.lost:
+            raise Locked(self.lost, f"inv lock.status --env={self._name}")
+
+    def _write(self, seen: Seen, state: str, holder: dict[str, str]) -> bool:
+        """Become the holder, if it is as it was seen."""
+        item = {
+            **LOCK,
+            "token": {"N": str(seen.token + 1)},
+            "state": {"S": state},
+            "beat": {"N": "0"},
+            "lease": {"N": str(self._lease)},
+            "holder": {"S": json.dumps(holder)},
+            "schema": {"N": str(SCHEMA)},
+            "tool": {"S": TOOL},
+        }
+        condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(pk)"}
+        if seen.token:
+            condition = {
+                "ConditionExpression": "#token = :token AND #state = :state AND #beat = :beat",
+                "ExpressionAttributeNames": {"#token": "token", "#state": "state", "#beat": "beat"},
+                "ExpressionAttributeValues": {
+                    ":token": {"N": str(seen.token)},
+                    ":state": {"S": seen.state},
+                    ":beat": {"N": str(seen.beat)},
+                },
+            }
+        if not self._ledger.write_lock("put_item", Item=item, **condition):
+            return False
+        self.token, self._holder = seen.token + 1, holder
+        if state == HELD:
+            self._thread = threading.Thread(target=self._renew, daemon=True)
+            self._thread.start()
+        return True
+
+    def _renew(self) -> None:
+        last = time.monotonic()
+        while not self._ended.wait(self._lease / 4):
+            try:
+                if not self._update(HELD, None):
+                    self.lost = f"The lock of {self._name} was taken over by somebody else."
+                    return
+                last = time.monotonic()
+            except SoundbiteError as error:
+                if time.monotonic() - last > self._lease:
+                    self.lost = f"The lock of {self._name} could not be renewed: {error.message}"
+
+    def _update(self, state: str, holder: dict[str, str] | None) -> bool:
+        """Set the state, and the holder if one is given; the beat goes up. Returns whether it was still ours."""
+        names = {"#token": "token", "#state": "state", "#beat": "beat"}
+        values = {
+            ":token": {"N": str(self.token)},
+            ":state": {"S": state},
+            ":one": {"N": "1"},
+            ":ours": {"S": HELD},
+            ":kept": {"S": KEPT},
+        }
+        change = "SET #state = :state, #beat = #beat + :one"
+        if holder is not None:
+            self._holder = holder
+            names["#holder"] = "holder"
+            values[":holder"] = {"S": json.dumps(holder)}
+            change += ", #holder = :holder"
+        return self._ledger.write_lock(
+            "update_item",
+            Key=LOCK,
+            UpdateExpression=change,
+            ConditionExpression="#token = :token AND #state IN (:ours, :kept)",
+            ExpressionAttributeNames=names,
+            ExpressionAttributeValues=values,
+        )
+
+    def _stop(self) -> None:
+        self._ended.set()
+        if self._thread is not None:
+            self._thread.join(5)
+
+    def _held(self, seen: Seen, wait: float) -> Locked:
+        after = f" after {wait:.0f} s" if wait else ""
+        hint = (
+            f"inv lock.release --env={self._name} releases it."
+            if seen.state == KEPT
+            else f"--lock-wait=10m waits for it. If it is dead, inv deploy.{self._name} --resume or --abort takes over."
+        )
+        return Locked(f"{self._name} is locked{after} by {seen.told()}.", hint)
+
+    def _interrupted(self, seen: Seen, why: str = "it was interrupted") -> Locked:
+        return Locked(
+            f"{self._name} is in the middle of something, and {why}: {seen.told()}.",
+            f"inv deploy.{self._name} --resume finishes it, --abort takes it back.",
+        )
