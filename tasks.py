@@ -12,16 +12,26 @@ __path__ = [str(Path(__file__).with_suffix(""))]
 
 from invoke import Collection
 
-from tasks import cdk, dev, docs, envs, images, top
+from tasks import cdk, deploy, dev, docs, envs, hosts, images, lock, rehearse, releases, top
+
+deploys = Collection("deploy", deploy.to, *deploy.tasks())
 
 namespace = Collection(
+    top.audit,
     top.build,
     top.doctor,
+    top.history,
+    top.rollback,
     top.setup_localstack,
     top.test,
     Collection.from_module(cdk),
+    deploys,
     Collection.from_module(dev),
     Collection.from_module(docs),
     Collection.from_module(envs),
+    Collection.from_module(hosts),
     Collection.from_module(images),
+    Collection.from_module(lock),
+    Collection.from_module(rehearse),
+    Collection.from_module(releases),
 )

@@ -46,6 +46,12 @@ class Locked(SoundbiteError):
     exit_code = 4
 
 
+class WentBack(SoundbiteError):
+    """It failed, and what served before serves again."""
+
+    exit_code = 5
+
+
 class Inconclusive(SoundbiteError):
     """It could not be measured, so it does not count as passed."""
 

@@ -18,6 +18,7 @@ REVISION_LABEL = "org.opencontainers.image.revision"
 """OCI image spec, annotations: the revision of what was packaged."""
 CREATED_LABEL = "org.opencontainers.image.created"
 
+PROCESSOR_TARGET = "processor"
 _TAG_DIGITS = 16
 _EXECUTABLE = 0o100
 _CA_VARIABLES = ("NODE_EXTRA_CA_CERTS", "PIP_CERT", "SSL_CERT_FILE")
@@ -71,6 +72,13 @@ def api(environment: Environment) -> Recipe:
     app = environment.app
     repository = f"{environment.workflow.project.lower()}/api"
     return Recipe(repository, environment.app_dir, app.dockerfile, app.docker_target, app.image_inputs)
+
+
+def processor(environment: Environment) -> Recipe:
+    """Return the recipe of the processor's code, as an image that holds nothing else: so registries keep it."""
+    return api(environment)._replace(
+        repository=f"{environment.workflow.project.lower()}/processor", target=PROCESSOR_TARGET
+    )
 
 
 def tools(environment: Environment) -> Recipe:

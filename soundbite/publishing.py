@@ -6,13 +6,15 @@ import base64
 import json
 import os
 import re
+import tarfile
 import tempfile
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
-from . import engine, images, registry, secrets
+from . import console, engine, images, registry, secrets
 from .environment import Reference
 from .errors import ConfigurationError, SoundbiteError
 from .registry import Name, Registry
@@ -103,6 +105,106 @@ def publish(
     if digest is None:
         raise SoundbiteError(f"docker pushed {name}, but the registry does not have it.", "Push again.")
     return Published(name._replace(tag=None, digest=digest), "pushed")
+
+
+def carry(digest: str, tag: str, source: tuple[Cloud, str], target: tuple[Cloud, str]) -> Published:
+    """Bring an image by its digest from one environment's repository into another's, unless it is there.
+
+    Parameters
+    ----------
+    tag:
+        What it is called there, so that no clean-up takes it for forgotten.
+    source, target:
+        Whose AWS opens the registry, and the repository.
+
+    Raises
+    ------
+    SoundbiteError
+        The source does not have it, or a registry refuses.
+    """
+    from_name, to_name = Name.parse(f"{source[1]}@{digest}"), Name.parse(f"{target[1]}@{digest}")
+    with Registry(to_name.registry, _credentials(target[0], to_name)) as to:
+        if to.digest(to_name.repository, digest) is not None:
+            return Published(to_name, "was there")
+        with Registry(from_name.registry, _credentials(source[0], from_name)) as origin:
+            copied = registry.copy(origin, from_name.repository, digest, to, to_name.repository, tag)
+    return Published(to_name, f"copied, {copied.blobs_copied} blobs, {copied.bytes / 1e6:.0f} MB")
+
+
+def require(cloud: Cloud, image: str) -> None:
+    """Refuse where an image is not in its registry.
+
+    Parameters
+    ----------
+    image:
+        `repository@sha256:…`.
+
+    Raises
+    ------
+    ConfigurationError
+        It is gone.
+    """
+    name = Name.parse(image)
+    assert name.digest is not None, "images of deployments have digests"
+    with Registry(name.registry, _credentials(cloud, name)) as target:
+        if target.digest(name.repository, name.digest) is None:
+            raise ConfigurationError(
+                f"The image {image} is no longer in its registry. Nothing was changed.", "Deploy another release."
+            )
+
+
+def unpacked(cloud: Cloud, image: str, folder: Path) -> Path:
+    """Return a folder with the files of an image that holds nothing but files, fetched once.
+
+    Parameters
+    ----------
+    image:
+        `repository@sha256:…`.
+    folder:
+        Where such folders are kept.
+
+    Raises
+    ------
+    SoundbiteError
+        The registry does not have it, or its bytes are not those of the digest.
+    """
+    name = Name.parse(image)
+    assert name.digest is not None, "what is fetched has a digest"
+    place = folder / name.digest.removeprefix("sha256:")[:16]
+    if place.is_dir():
+        return place
+    folder.mkdir(parents=True, exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory(dir=folder, prefix=".unfinished-") as unfinished,
+        Registry(name.registry, _credentials(cloud, name)) as source,
+    ):
+        files_of = Path(unfinished) / "files"
+        files_of.mkdir()
+        for part in source.manifest(name.repository, name.digest).parts("layers"):
+            archive = Path(unfinished) / "layer"
+            with source.blob(name.repository, part.digest) as chunks, archive.open("wb") as stream:
+                stream.writelines(chunks)
+            if f"sha256:{sha256(archive.read_bytes()).hexdigest()}" != part.digest:
+                raise SoundbiteError(f"A layer of {image} came with other bytes than its digest says.", "Try again.")
+            with tarfile.open(archive) as layer:
+                layer.extractall(files_of, filter="data")
+        try:
+            files_of.replace(place)
+        except OSError:
+            if not place.is_dir():  # else another process was faster
+                raise
+    return place
+
+
+def signed_in(cloud: Cloud, repository: str) -> dict[str, str] | None:
+    """Return what docker on a host needs to pull from a repository, `host` and `auth`; None: nothing."""
+    name = Name.parse(f"{repository}:any")
+    known = _credentials(cloud, name)
+    if known is None:
+        return None
+    auth = base64.b64encode(f"{known.username}:{known.password}".encode()).decode()
+    console.conceal(auth)
+    return {"host": name.registry, "auth": auth}
 
 
 def _push(built: Built, name: Name, known: Credentials | None) -> None:

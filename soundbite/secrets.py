@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from . import console
 from .cloud import explained
+from .environment import references
 from .errors import ConfigurationError, SoundbiteError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from .cloud import Cloud
     from .environment import Reference, Setting
 
 
 def bind(settings: Mapping[str, Setting], cloud: Cloud, output: Callable[[str], str]) -> dict[str, str]:
-    """Bind settings to their values.
+    """Bind settings to their values, secrets to their newest.
 
     Parameters
     ----------
@@ -51,6 +52,62 @@ def bind(settings: Mapping[str, Setting], cloud: Cloud, output: Callable[[str], 
             "Make the missing secrets; inv cdk.deploy makes missing outputs.",
         )
     return values
+
+
+class Secret(NamedTuple):
+    """A secret's value, and the version that names it: `version` is empty where there are none (`env:`)."""
+
+    value: str
+    version: str
+
+
+def versions(settings: Mapping[str, Setting], cloud: Cloud) -> dict[str, list[str]]:
+    """Return, by name, the reference and the newest version of each setting that is a secret.
+
+    Raises
+    ------
+    ConfigurationError
+        Some cannot be read: all of them at once.
+    """
+    wanted = {
+        name: [str(setting.reference), ""]
+        for name, setting in settings.items()
+        if setting.reference is not None and setting.reference.secret
+    }
+    found = of_versions(wanted, cloud)
+    return {name: [reference, found[name].version] for name, (reference, _) in wanted.items()}
+
+
+def of_versions(wanted: Mapping[str, Sequence[str]], cloud: Cloud) -> dict[str, Secret]:
+    """Return secrets in exactly the versions that are named.
+
+    Parameters
+    ----------
+    wanted:
+        By name, a reference and a version; "" for the newest.
+
+    Raises
+    ------
+    ConfigurationError
+        Some are gone: all of them at once.
+    """
+    found: dict[str, Secret] = {}
+    problems: list[str] = []
+    for name, (text, version) in wanted.items():
+        reference = references.parse(text)
+        assert reference is not None, "what is no reference was not kept as one"
+        try:
+            found[name] = _read(reference, cloud, version)
+        except SoundbiteError as error:
+            which = f" in version {version}" if version else ""
+            problems.append(f"  {name}={text}{which}: {error.message}")
+    if problems:
+        raise ConfigurationError(
+            f"{len(problems)} secret(s) of {cloud.environment.name} cannot be read. Nothing was changed.\n"
+            + "\n".join(problems),
+            "Make them again, or deploy with the newest: a version that is gone cannot come back.",
+        )
+    return found
 
 
 def make_missing(settings: Mapping[str, Setting], cloud: Cloud) -> list[str]:
@@ -105,34 +162,40 @@ def read(reference: Reference, cloud: Cloud) -> str:
     SoundbiteError
         It is not there, is empty, or may not be read.
     """
+    return _read(reference, cloud, "").value
+
+
+def _read(reference: Reference, cloud: Cloud, version: str) -> Secret:
     if reference.kind == "env":
-        value = os.environ.get(reference.target, "")
+        found = Secret(os.environ.get(reference.target, ""), "")
     elif reference.kind == "ssm":
+        name = f"{reference.target}:{version}" if version else reference.target
         with explained("ssm:GetParameter", cloud.environment):
-            answer = cloud.client("ssm").get_parameter(Name=reference.target, WithDecryption=True)
-        value = str(answer["Parameter"]["Value"])
+            parameter = cloud.client("ssm").get_parameter(Name=name, WithDecryption=True)["Parameter"]
+        found = Secret(str(parameter["Value"]), str(parameter.get("Version", "")))
     else:
-        value = _from_secrets_manager(reference.target, cloud)
-    if not value:
+        found = _from_secrets_manager(reference.target, cloud, version)
+    if not found.value:
         raise SoundbiteError("it is empty or not set")
-    console.conceal(value)
-    return value
+    console.conceal(found.value)
+    return found
 
 
-def _from_secrets_manager(target: str, cloud: Cloud) -> str:
+def _from_secrets_manager(target: str, cloud: Cloud, version: str) -> Secret:
     name, _, key = target.partition("#")
+    chosen = {"VersionId": version} if version else {}
     with explained("secretsmanager:GetSecretValue", cloud.environment):
-        answer = cloud.client("secretsmanager").get_secret_value(SecretId=name)
-    text = answer.get("SecretString")
+        answer = cloud.client("secretsmanager").get_secret_value(SecretId=name, **chosen)
+    text, version = answer.get("SecretString"), str(answer.get("VersionId", ""))
     if text is None:
         raise SoundbiteError(f"{name} holds binary data, not text")
     console.conceal(text)
     if not key:
-        return str(text)
+        return Secret(str(text), version)
     try:
         value = json.loads(text)[key]
         if value is None:
-            return ""
-        return value if isinstance(value, str) else json.dumps(value)
+            return Secret("", version)
+        return Secret(value if isinstance(value, str) else json.dumps(value), version)
     except (ValueError, KeyError, TypeError):
         raise SoundbiteError(f"{name} is not a JSON object with the key {key}") from None

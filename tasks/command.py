@@ -18,17 +18,22 @@ from soundbite.errors import ConfigurationError, Interrupted, SoundbiteError
 from soundbite.interruption import interrupt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from types import FrameType
 
     from invoke import Context
 
 ENV_HELP = "The environment; see inv envs.list."
+REHEARSE_HELP = "With the rehearsal layer: on this machine only."
 JSON_HELP = "Print the result as JSON on stdout."
 
 
 def command(
-    *, help: dict[str, str] | None = None, default: bool = False, name: str | None = None
+    *,
+    help: dict[str, str] | None = None,
+    default: bool = False,
+    name: str | None = None,
+    iterable: Sequence[str] = (),
 ) -> Callable[[Callable[..., None]], Any]:
     """Make an Invoke task of a function.
 
@@ -39,6 +44,8 @@ def command(
         argument is missing.
     default:
         Whether it is what its namespace's name alone runs.
+    iterable:
+        The arguments that may be given several times.
     """
 
     def decorate(function: Callable[..., None]) -> Any:
@@ -64,7 +71,7 @@ def command(
                 for signum, handler in before.items():
                     signal.signal(signum, handler)
 
-        return task(run, help=help or {}, default=default, name=name, positional=[])
+        return task(run, help=help or {}, default=default, name=name, positional=[], iterable=list(iterable))
 
     return decorate
 

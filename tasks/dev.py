@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from tasks import deploy
 from tasks.asking import typed_name, yes
 from tasks.command import ENV_HELP, JSON_HELP, command, exit_with
 
@@ -59,6 +60,27 @@ def aws(
         deploy=deploy,
         containers=containers,
     )
+
+
+@command(name="aws-deployed", help=deploy.HELP, iterable=["set"])
+def aws_deployed(
+    context: Context,
+    release: str = "",
+    build: bool = False,
+    plan: bool = False,
+    yes_: bool = False,
+    resume: bool = False,
+    abort: bool = False,
+    reason: str = "",
+    override_bad: bool = False,
+    irreversible: str = "",
+    lock_wait: str = "",
+    set: Any = None,
+    rehearse: bool = False,
+    json: bool = False,
+) -> None:
+    """Deploy to dev-aws-deployed; the same as inv deploy.dev-aws-deployed."""
+    deploy.run("dev-aws-deployed", dict(locals()))
 
 
 @command(help={"down": "Take them down.", "json": JSON_HELP})

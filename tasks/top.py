@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tasks.command import ENV_HELP, JSON_HELP, command, exit_with
+from tasks.command import ENV_HELP, JSON_HELP, REHEARSE_HELP, command, exit_with
 
 if TYPE_CHECKING:
     from invoke import Context
@@ -83,3 +83,112 @@ def test(context: Context, only: str = "", pytest_: str = "") -> None:
     from soundbite.ci import testing
 
     exit_with(testing.run([each for each in only.split(",") if each], shlex.split(pytest_)))
+
+
+@command(
+    help={
+        "env": ENV_HELP,
+        "to": "A deployment's id; default: the last verified one that is another and not bad.",
+        "plan": "Say what would be done, and change nothing.",
+        "yes": "Go on without asking.",
+        "reason": "Why; the release that is left is marked bad with it.",
+        "override-bad": "Go back to one that is bad or was never verified; wants --reason.",
+        "keep-infrastructure": "Leave the infrastructure as it is.",
+        "lock-wait": "How long to wait for somebody else's lock, for example 10m.",
+        "rehearse": "With the rehearsal layer: on this machine only.",
+        "json": JSON_HELP,
+    }
+)
+def rollback(
+    context: Context,
+    env: str = "",
+    to: str = "",
+    plan: bool = False,
+    yes_: bool = False,
+    reason: str = "",
+    override_bad: bool = False,
+    keep_infrastructure: bool = False,
+    lock_wait: str = "",
+    rehearse: bool = False,
+    json: bool = False,
+) -> None:
+    """Go back to a verified deployment as it was: image, processor, configuration and secrets."""
+    from functools import partial
+
+    from soundbite import console, deployment
+    from soundbite.deployment import scene
+    from tasks.asking import yes
+    from tasks.deploy import named, seconds
+
+    here = scene.load(named(env), rehearsal=rehearse)
+    found = deployment.rollback(
+        here,
+        partial(yes, question=f"Roll {env} back?", assume=yes_),
+        to=to,
+        plan=plan,
+        reason=reason,
+        override_bad=override_bad,
+        keep_infrastructure=keep_infrastructure,
+        lock_wait=seconds(lock_wait),
+    )
+    if json:
+        console.result_json(found)
+    elif plan:
+        console.result("\n".join(found["differences"]))
+    else:
+        console.result(f"{env}: {found['deployment']} serves, {found['url']}")
+
+
+@command(help={"env": ENV_HELP, "lines": "How many.", "rehearse": REHEARSE_HELP, "json": JSON_HELP})
+def history(context: Context, env: str = "", lines: int = 20, rehearse: bool = False, json: bool = False) -> None:
+    """List the deployments of an environment, newest first, and which of them serves."""
+    from soundbite import console
+    from soundbite.deployment import scene, showing
+    from tasks.deploy import named
+
+    found = showing.history(scene.load(named(env), rehearsal=rehearse), lines)
+    if json:
+        console.result_json(found)
+        return
+    rows = [
+        (
+            f"{'→ ' if each['serving'] else '  '}{each['id']}",
+            each["verb"] + (f" to {each['source']}" if each["source"] else ""),
+            each["release"],
+            each["commit"],
+            each["started"],
+            each["state"],
+            each["bad"] and f"bad: {each['bad']}",
+            each["who"].rpartition("/")[2],
+        )
+        for each in found
+    ]
+    console.table(rows, heading=("  deployment", "", "release", "commit", "started", "state", "", "by"))
+
+
+@command(
+    help={
+        "env": ENV_HELP,
+        "since": "From a time on: 2026-11-23, or 2026-11-23T14:00:00Z.",
+        "rehearse": REHEARSE_HELP,
+        "json": JSON_HELP,
+    }
+)
+def audit(context: Context, env: str = "", since: str = "", rehearse: bool = False, json: bool = False) -> None:
+    """Show who did what to an environment, from where and how it ended; nothing of it is ever changed."""
+    from soundbite import console
+    from soundbite.deployment import scene, showing
+    from tasks.deploy import named
+
+    found = showing.audit(scene.load(named(env), rehearsal=rehearse), since)
+    if json:
+        console.result_json(found)
+        return
+    for each in found:
+        what = " ".join(str(each[name]) for name in ("event", "deployment", "release") if each.get(name))
+        seconds = f" in {each['seconds']} s" if "seconds" in each else ""
+        console.result(
+            f"{each['at']}  {what}: {each.get('outcome', 'done')}{seconds}, {each['who']} on {each['where']}"
+        )
+        if each.get("why"):
+            console.result(f"    {each['why'].splitlines()[0]}")

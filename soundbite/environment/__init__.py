@@ -6,8 +6,8 @@ what is in the repository. All problems are reported at once, each with its file
 """
 
 from .checking import check_all, summary
-from .loading import load, names, order
+from .loading import deployable, load, names, order
 from .model import Environment, Setting
 from .references import Reference
 
-__all__ = ["Environment", "Reference", "Setting", "check_all", "load", "names", "order", "summary"]
+__all__ = ["Environment", "Reference", "Setting", "check_all", "deployable", "load", "names", "order", "summary"]

@@ -92,6 +92,19 @@ class Workflow(Section, prefix=""):
         "Where local environments keep their state; relative to the checkout.",
         ".soundbite",
     )
+    confirm: bool = _key(
+        kinds.FLAG, "Whether a change of it is asked for at the terminal, and needs --yes where there is none.", "no"
+    )
+    build: bool = _key(
+        kinds.FLAG,
+        "Whether what is deployed may be built from the working tree (`--build`); else only promoted.",
+        "yes",
+    )
+    lock_lease: float = _key(
+        kinds.duration(1, 3600, "from 1s to 1h"),
+        "How long an operation that shows no sign of life keeps the environment's lock.",
+        "20s",
+    )
     retain_data: bool = _key(
         kinds.FLAG, "Whether table and bucket outlive the destruction of their stack.", "yes", synth=True
     )
@@ -202,6 +215,9 @@ class Hosts(Section, prefix="HOSTS_"):
         "and Role=api.",
         "",
     )
+    proxy_image: str = _key(
+        kinds.TEXT, "The image of nginx that they run; a digest (`nginx@sha256:…`) pins its bytes.", "nginx:1.26.3"
+    )
     count: int = _key(
         kinds.integer(0, 20), "EC2 hosts that the Api stack makes; 0: they come from elsewhere.", "2", synth=True
     )
@@ -215,7 +231,9 @@ class Hosts(Section, prefix="HOSTS_"):
         kinds.TEXT, "The file of their keys, relative to the checkout; empty: ~/.ssh/known_hosts.", ""
     )
     gateway: str | None = _key(
-        kinds.GATEWAY, "The way to them: a jump host `user@address:port`, or `ssm` (Session Manager); empty: directly.", ""
+        kinds.GATEWAY,
+        "The way to them: a jump host `user@address:port`, or `ssm` (Session Manager); empty: directly.",
+        "",
     )
     batch: int = _key(kinds.integer(1, 20), "Hosts that are switched at once, after the first has proved it.", "4")
     drain: float = _key(

@@ -90,6 +90,17 @@ def order() -> list[str]:
     return sorted(before, key=lambda name: (depth(name), name))
 
 
+def deployable() -> list[str]:
+    """Return the names of the environments that are deployed to, in the order of the chain; reads only PLATFORM."""
+    common = layers.merge(layers.read(paths.ENVS / "common.env", "envs/common.env", []))
+    found = []
+    for name in order():
+        bindings = common | layers.merge(layers.read(paths.ENVS / f"{name}.env", f"envs/{name}.env", []))
+        if "PLATFORM" in bindings and bindings["PLATFORM"].value != "local":
+            found.append(name)
+    return found
+
+
 def _merge(name: str, overrides: Mapping[str, str], problems: list[str], *, rehearsal: bool) -> dict[str, Binding]:
     files = ["common.env", f"{name}.env"]
     bindings = [b for file in files for b in layers.read(paths.ENVS / file, f"envs/{file}", problems)]

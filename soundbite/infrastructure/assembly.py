@@ -29,6 +29,15 @@ class Assembly:
     folder: Path
     fresh: bool
 
+    @property
+    def digest(self) -> str:
+        """The hash of what went in: 16 hexadecimal digits."""
+        return self.folder.name.rpartition("-")[2]
+
+    def templates(self) -> dict[str, Any]:
+        """Return all its templates, by stack."""
+        return {name: self.template(name) for name in self.stacks()}
+
     def stacks(self) -> list[str]:
         """Return the names of its stacks, in the order of the manifest."""
         return list(self._stacks())
@@ -52,18 +61,23 @@ class Assembly:
         }
 
 
-def synth(environment: Environment) -> Assembly:
+def synth(environment: Environment, processor: Path | None = None) -> Assembly:
     """Synthesize an environment's cloud assembly, or take the kept one of the same inputs.
 
     The inputs are the settings marked for it, the code in cdk/, the processor's code, and the versions
     of the CDK library and of node. The processor must have been built.
+
+    Parameters
+    ----------
+    processor:
+        The folder of its code, where that is not what APP_BUILD leaves on this machine.
 
     Raises
     ------
     SoundbiteError
         CDK refused; its own words are in the message.
     """
-    processor = application.processor(environment)
+    processor = processor or application.processor(environment)
     if processor is not None and not any(processor.glob("*")):
         raise SoundbiteError(
             f"The processor's code is not in {processor}.", "Does APP_BUILD write to PROCESSOR_ARTIFACT?"

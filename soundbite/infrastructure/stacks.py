@@ -68,6 +68,13 @@ def outputs(cloud: Cloud) -> Output:
     return output
 
 
+def template(cloud: Cloud, name: str) -> Any:
+    """Return the template that a stack was deployed with."""
+    with explained("cloudformation:GetTemplate", cloud.environment):
+        client = cloud.client("cloudformation")
+        return _parsed(client.get_template(StackName=name, TemplateStage="Original")["TemplateBody"])
+
+
 def pending(cloud: Cloud, assembly: Assembly) -> list[str]:
     """Return the stacks whose deployed template, tags or state differ from the assembly's.
 
@@ -75,7 +82,7 @@ def pending(cloud: Cloud, assembly: Assembly) -> list[str]:
     emulator lost its state, or somebody else deployed.
     """
     deployed = describe(cloud)
-    client = cloud.client("cloudformation")
+    cloud.client("cloudformation")  # made once, before threads ask for it
 
     def differs(name: str) -> bool:
         stack = deployed.get(name)
@@ -83,9 +90,7 @@ def pending(cloud: Cloud, assembly: Assembly) -> list[str]:
             return True
         if {tag["Key"]: tag["Value"] for tag in stack.get("Tags", [])} != assembly.tags(name):
             return True
-        with explained("cloudformation:GetTemplate", cloud.environment):
-            body = client.get_template(StackName=name, TemplateStage="Original")["TemplateBody"]
-        return bool(_parsed(body) != assembly.template(name))
+        return bool(template(cloud, name) != assembly.template(name))
 
     names = assembly.stacks()
     with ThreadPoolExecutor(len(names)) as pool:
@@ -107,16 +112,16 @@ def bootstrap(cloud: Cloud, on_line: Callable[[str], None] | None = None) -> boo
     return True
 
 
-def deploy(cloud: Cloud, assembly: Assembly, on_line: Callable[[str], None] | None = None) -> None:
-    """Deploy all stacks of an assembly.
+def deploy(cloud: Cloud, assembly: Assembly, on_line: Callable[[str], None] | None = None, *, only: str = "") -> None:
+    """Deploy all stacks of an assembly, or only one that needs no other.
 
     Raises
     ------
     CommandFailed
         A stack failed; CloudFormation has taken it back to what it was.
     """
-    argv = ["deploy", "--all", "--app", str(assembly.folder), "--method=direct", "--concurrency=5"]
-    _cdk(cloud, argv, on_line)
+    which = ["--exclusively", only] if only else ["--all", "--concurrency=5"]
+    _cdk(cloud, ["deploy", *which, "--app", str(assembly.folder), "--method=direct"], on_line)
 
 
 def diff(cloud: Cloud, assembly: Assembly) -> str:

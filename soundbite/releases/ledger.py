@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 import zlib
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from soundbite.cloud import explained
 from soundbite.errors import ConfigurationError, Locked, SoundbiteError
@@ -19,11 +22,16 @@ from .records import SCHEMA, TOOL, Deployment, Operation, Release, number_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from botocore.exceptions import ClientError
+
     from soundbite.cloud import Cloud
 
 LOCK = {"pk": {"S": "lock"}, "sk": {"S": "lock"}}
 _CHUNK = 300_000
 """Bytes of templates in one item; an item may have 400 KB (DynamoDB, "Quotas")."""
+
+_MEETINGS = 6
+"""How often a write is tried that meets another one of the same item, as a transaction does a beat of the lock."""
 
 
 class LedgerUnreachable(SoundbiteError):
@@ -90,13 +98,21 @@ class Ledger:
     def serving(self) -> str | None:
         """Return the deployment that serves, as it was recorded last."""
         body = self._get("environment", "serving")
-        return str(json.loads(body)["deployment"]) if body else None
+        found = json.loads(body)["deployment"] if body else None
+        return str(found) if found else None
 
     def put_serving(self, deployment: str | None, token: int) -> None:
-        """Record which deployment serves."""
-        if deployment is None:
-            return
+        """Record which deployment serves; None: none does."""
         self._put("environment", "serving", json.dumps({"deployment": deployment}), token)
+
+    def bad(self, release: str) -> str:
+        """Return why a release must not be deployed again; empty: it may."""
+        body = self._get("bad", release)
+        return str(json.loads(body)["reason"]) if body else ""
+
+    def mark_bad(self, release: str, reason: str, token: int) -> None:
+        """Have a release refused from now on."""
+        self._put("bad", release, json.dumps({"reason": reason}), token)
 
     def next_number(self) -> int:
         """Return the number of the next deployment; who asks holds the lock."""
@@ -110,13 +126,15 @@ class Ledger:
         entry:
             `at` (RFC 3339) and what else there is to say.
         """
-        self._write(
-            "dynamodb:PutItem",
-            "put_item",
-            TableName=self.table,
-            Item=_item("audit", f"{entry['at']}#{entry.get('token', 0):08d}#{entry['event']}", json.dumps(dict(entry))),
-            ConditionExpression="attribute_not_exists(pk)",
-        )
+        # No other entry has this key: what is there already is this one, and the answer to a first attempt got lost.
+        key = f"{entry['at']}#{entry.get('token', 0):08d}#{time.time_ns():020d}#{uuid4().hex}"
+        with suppress(_ConditionFailed):
+            self._call(
+                "put_item",
+                "dynamodb:PutItem",
+                Item=_item("audit", key, json.dumps(dict(entry))),
+                ConditionExpression="attribute_not_exists(pk)",
+            )
 
     def audited(self, since: str = "", limit: int = 1000) -> list[dict[str, Any]]:
         """Return the audit trail from a time on (RFC 3339), oldest first."""
@@ -129,8 +147,11 @@ class Ledger:
         if first is None:
             return None
         count, _, text = first.partition(" ")
-        parts = [text, *(self._get("templates", f"{assembly}#{each}") or "" for each in range(1, int(count)))]
-        return dict(json.loads(zlib.decompress(base64.b64decode("".join(parts)))))
+        try:
+            parts = [text, *(self._get("templates", f"{assembly}#{each}") or "" for each in range(1, int(count)))]
+            return dict(json.loads(zlib.decompress(base64.b64decode("".join(parts)))))
+        except (ValueError, TypeError, zlib.error) as error:
+            raise self._garbage(f"the templates of assembly {assembly}", error) from None
 
     def put_templates(self, assembly: str, templates: Mapping[str, Any], token: int) -> None:
         """Keep the templates of an assembly, so that a rollback has them."""
@@ -148,6 +169,8 @@ class Ledger:
     def lock_item(self) -> dict[str, Any] | None:
         """Return the lock's item as it is at this moment."""
         found = self._call("get_item", "dynamodb:GetItem", Key=LOCK, ConsistentRead=True).get("Item")
+        if found:
+            self._require_known(found)
         return dict(found) if found else None
 
     def write_lock(self, method: str, **arguments: Any) -> bool:
@@ -195,11 +218,8 @@ class Ledger:
             }
         }
         put = {"Put": {"TableName": self.table, "Item": _item(kind, key, body)}}
-        self._write("dynamodb:TransactWriteItems", "transact_write_items", TransactItems=[held, put])
-
-    def _write(self, action: str, method: str, **arguments: Any) -> None:
         try:
-            self._ask(method, action, **arguments)
+            self._ask("transact_write_items", "dynamodb:TransactWriteItems", TransactItems=[held, put])
         except _ConditionFailed:
             raise Locked(
                 f"The lock of {self.cloud.environment.name} is no longer ours: somebody took it over. "
@@ -216,19 +236,20 @@ class Ledger:
         client = self.cloud.client("dynamodb")
         try:
             with explained(action, self.cloud.environment):
-                try:
-                    return dict(getattr(client, method)(**arguments))
-                except ClientError as error:
-                    code = error.response["Error"]["Code"]
-                    reasons = {each.get("Code") for each in error.response.get("CancellationReasons", [])}
-                    text = error.response["Error"].get("Message", "")
-                    if code == "ConditionalCheckFailedException" or "ConditionalCheckFailed" in reasons | {text}:
-                        raise _ConditionFailed from None
-                    if code == "TransactionCanceledException" and "ConditionalCheckFailed" in text:
-                        raise _ConditionFailed from None
-                    if code == "ResourceNotFoundException":
-                        raise self._missing() from None
-                    raise
+                attempt = 0
+                while True:
+                    attempt += 1
+                    try:
+                        return dict(getattr(client, method)(**arguments))
+                    except ClientError as error:
+                        reasons = _reasons(error)
+                        if "ConditionalCheckFailed" in reasons:
+                            raise _ConditionFailed from None
+                        if "ResourceNotFound" in reasons:
+                            raise self._missing() from None
+                        if "TransactionConflict" not in reasons or attempt == _MEETINGS:
+                            raise
+                    time.sleep(0.05 * attempt)
         except (_ConditionFailed, ConfigurationError):
             raise
         except SoundbiteError as error:
@@ -237,12 +258,24 @@ class Ledger:
     def _missing(self) -> ConfigurationError:
         name = self.cloud.environment.name
         return ConfigurationError(
-            f"{name} has no ledger: there is no table {self.table} in account "
-            f"{self.cloud.environment.aws.account_id}.",
+            f"{name} has no ledger: there is no table {self.table} in account {self.cloud.environment.aws.account_id}.",
             f"The first inv deploy.{name} makes it; inv cdk.deploy --env={name} too.",
         )
 
+    def _garbage(self, what: str, why: Exception) -> ConfigurationError:
+        return ConfigurationError(
+            f"The ledger {self.table} has something else where {what} should be: {why!r}.",
+            "Was it written by hand? Restore the table to a point before (point-in-time recovery).",
+        )
+
     def _body(self, item: Mapping[str, Any]) -> str:
+        self._require_known(item)
+        try:
+            return str(item["body"]["S"])
+        except KeyError as error:
+            raise self._garbage(f"a record ({item['pk']['S']} {item['sk']['S']})", error) from None
+
+    def _require_known(self, item: Mapping[str, Any]) -> None:
         schema = int(item.get("schema", {"N": "0"})["N"])
         if schema > SCHEMA:
             tool = item.get("tool", {"S": "newer"})["S"]
@@ -250,11 +283,16 @@ class Ledger:
                 f"The ledger {self.table} holds records of schema {schema}, and this workflow knows {SCHEMA}.",
                 f"Use version {tool} of the workflow or newer: git pull.",
             )
-        return str(item["body"]["S"])
 
 
 class _ConditionFailed(Exception):
     pass
+
+
+def _reasons(error: ClientError) -> set[str]:
+    """Return why something was refused; of a transaction, why any of its parts was."""
+    parts = {str(each.get("Code")) for each in error.response.get("CancellationReasons", [])}
+    return parts | {error.response["Error"]["Code"].removesuffix("Exception")}
 
 
 def _item(kind: str, key: str, body: str) -> dict[str, Any]:

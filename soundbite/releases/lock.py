@@ -12,9 +12,10 @@ import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from soundbite import console
-from soundbite.errors import Locked, Refused, SoundbiteError
+from soundbite.errors import ConfigurationError, Locked, Refused, SoundbiteError
 
 from .ledger import LOCK
 from .records import SCHEMA, TOOL
@@ -74,6 +75,7 @@ class Lock:
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
         self._holder: dict[str, str] = {}
+        self._renewed = 0.0
         self.token = 0
         self.lost = ""
 
@@ -82,13 +84,19 @@ class Lock:
         item = self._ledger.lock_item()
         if item is None:
             return Seen(0, FREE, 0, self._lease, {})
-        return Seen(
-            int(item["token"]["N"]),
-            item["state"]["S"],
-            int(item["beat"]["N"]),
-            float(item["lease"]["N"]),
-            json.loads(item["holder"]["S"]),
-        )
+        try:
+            return Seen(
+                int(item["token"]["N"]),
+                item["state"]["S"],
+                int(item["beat"]["N"]),
+                float(item["lease"]["N"]),
+                dict(json.loads(item["holder"]["S"])),
+            )
+        except (KeyError, ValueError, TypeError) as error:
+            raise ConfigurationError(
+                f"The ledger of {self._name} has something else where its lock should be: {error!r}.",
+                "Was it written by hand? Restore the table to a point before (point-in-time recovery).",
+            ) from None
 
     def acquire(self, holder: dict[str, str], *, wait: float = 0, keep: bool = False) -> None:
         """Take the lock.
@@ -109,7 +117,7 @@ class Lock:
         """
         until = time.monotonic() + wait
         watched: Seen | None = None
-        still = told = time.monotonic()
+        still, told = time.monotonic(), float("-inf")
         while True:
             seen = self.look()
             if seen.state == FREE and self._write(seen, KEPT if keep else HELD, holder):
@@ -125,10 +133,10 @@ class Lock:
                 raise self._interrupted(seen, f"its holder has not moved for {seen.lease:.0f} s")
             if now >= until:
                 raise self._held(seen, wait)
-            if now - told > 10 or watched is seen and still == now and told == still:  # noqa: PLR2004 - a sign of life
+            if now - told > 10:  # noqa: PLR2004 - a sign of life
                 told = now
                 console.say(f"  waiting for the lock of {self._name}, {until - now:.0f} s more: {seen.told()}")
-            time.sleep(_POLL)
+            time.sleep(min(_POLL, until - now))
 
     def take_over(self, holder: dict[str, str]) -> Seen:
         """Take the lock of an operation that was interrupted, or whose holder is dead.
@@ -160,17 +168,30 @@ class Lock:
                     if now.state == INTERRUPTED:
                         seen = now
                         break
+                    if now.state == FREE:
+                        raise Refused(f"Nothing of {self._name} was interrupted: its lock has just been released.")
                     raise Locked(
                         f"{self._name} is being worked on: {now.told()}.", "Wait for it, or stop it first (Ctrl-C)."
                     )
         operation = seen.holder.get("operation", "")
         if not self._write(seen, HELD, {**holder, "operation": holder.get("operation") or operation}):
-            raise Locked(f"Somebody else has just taken over {self._name}.", f"inv lock.status --env={self._name}")
+            raise Locked(
+                f"The lock of {self._name} has just moved: somebody else took it, or its holder is at work after all.",
+                f"inv lock.status --env={self._name}",
+            )
         return seen
 
     def name_operation(self, operation: str) -> None:
-        """Say for which deployment it is held."""
-        self._update(HELD, {**self._holder, "operation": operation})
+        """Say for which deployment it is held.
+
+        Raises
+        ------
+        Locked
+            It is ours no longer.
+        """
+        if not self._update(HELD, {**self._holder, "operation": operation}):
+            self.lost = self._taken()
+        self.require()
 
     def release(self) -> None:
         """Give it back."""
@@ -197,7 +218,7 @@ class Lock:
                 f"inv deploy.{self._name} --resume finishes it, --abort takes it back.",
             )
         self.token, self._holder = seen.token, {}
-        if seen.state == KEPT and not self._update(FREE, {}):
+        if seen.state == KEPT and not self._update(FREE, {}) and self.look().state != FREE:
             raise Locked("It was taken by somebody else in this moment.", f"inv lock.status --env={self._name}")
         return seen
 
@@ -209,6 +230,14 @@ class Lock:
         Locked
             Somebody took it over, or it could not be renewed.
         """
+        working = self._thread is not None and not self._ended.is_set()
+        if not self.lost and working and time.monotonic() - self._renewed > self._lease:
+            # We were stopped ourselves, or the ledger is slow to answer: others may take us for dead by now.
+            try:
+                if not self._update(HELD, None):
+                    self.lost = self._taken()
+            except SoundbiteError as error:
+                self.lost = self._unrenewed(error)
         if self.lost:
             raise Locked(self.lost, f"inv lock.status --env={self._name}")
 
@@ -223,6 +252,7 @@ class Lock:
             "holder": {"S": json.dumps(holder)},
             "schema": {"N": str(SCHEMA)},
             "tool": {"S": TOOL},
+            "nonce": {"S": uuid4().hex},
         }
         condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(pk)"}
         if seen.token:
@@ -235,25 +265,29 @@ class Lock:
                     ":beat": {"N": str(seen.beat)},
                 },
             }
+        asked = time.monotonic()
         if not self._ledger.write_lock("put_item", Item=item, **condition):
-            return False
-        self.token, self._holder = seen.token + 1, holder
+            # It is ours nevertheless where the answer to a first attempt got lost, and botocore sent it again.
+            now = self._ledger.lock_item()
+            if now is None or now.get("nonce") != item["nonce"]:
+                return False
+        self.token, self._holder, self._renewed, self.lost = seen.token + 1, holder, asked, ""
+        self._ended, self._thread = threading.Event(), None
         if state == HELD:
-            self._thread = threading.Thread(target=self._renew, daemon=True)
+            self._thread = threading.Thread(target=self._renew, args=(self._ended,), daemon=True)
             self._thread.start()
         return True
 
-    def _renew(self) -> None:
-        last = time.monotonic()
-        while not self._ended.wait(self._lease / 4):
+    def _renew(self, ended: threading.Event) -> None:
+        while not ended.wait(self._lease / 4):
             try:
                 if not self._update(HELD, None):
-                    self.lost = f"The lock of {self._name} was taken over by somebody else."
+                    if not ended.is_set():
+                        self.lost = self._taken()
                     return
-                last = time.monotonic()
             except SoundbiteError as error:
-                if time.monotonic() - last > self._lease:
-                    self.lost = f"The lock of {self._name} could not be renewed: {error.message}"
+                if time.monotonic() - self._renewed > self._lease:
+                    self.lost = self._unrenewed(error)
 
     def _update(self, state: str, holder: dict[str, str] | None) -> bool:
         """Set the state, and the holder if one is given; the beat goes up. Returns whether it was still ours."""
@@ -271,7 +305,8 @@ class Lock:
             names["#holder"] = "holder"
             values[":holder"] = {"S": json.dumps(holder)}
             change += ", #holder = :holder"
-        return self._ledger.write_lock(
+        asked = time.monotonic()
+        ours = self._ledger.write_lock(
             "update_item",
             Key=LOCK,
             UpdateExpression=change,
@@ -279,11 +314,20 @@ class Lock:
             ExpressionAttributeNames=names,
             ExpressionAttributeValues=values,
         )
+        if ours:
+            self._renewed = asked
+        return ours
 
     def _stop(self) -> None:
         self._ended.set()
         if self._thread is not None:
             self._thread.join(5)
+
+    def _taken(self) -> str:
+        return f"The lock of {self._name} was taken over by somebody else."
+
+    def _unrenewed(self, why: SoundbiteError) -> str:
+        return f"The lock of {self._name} could not be renewed: {why.message}"
 
     def _held(self, seen: Seen, wait: float) -> Locked:
         after = f" after {wait:.0f} s" if wait else ""

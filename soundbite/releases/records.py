@@ -9,7 +9,7 @@ import json
 import re
 from dataclasses import asdict, dataclass, field, fields
 from hashlib import sha256
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Self
 
 from soundbite.errors import ConfigurationError
 
@@ -24,8 +24,6 @@ DEPLOY, ROLLBACK = "deploy", "rollback"
 PLANNED, STAGED, SWITCHED, RECORDED = "planned", "staged", "switched", "recorded"
 """The states of an operation, in their order."""
 
-R = TypeVar("R", bound="Record")
-
 
 class Record:
     """A record of the ledger: a dataclass that is kept as JSON."""
@@ -37,7 +35,7 @@ class Record:
         return json.dumps(asdict(self), sort_keys=True)  # type: ignore[call-overload]
 
     @classmethod
-    def read(cls: type[R], body: str) -> R:
+    def read(cls, body: str) -> Self:
         """Read it from JSON; what this version does not know is passed over.
 
         Raises
@@ -49,7 +47,7 @@ class Record:
             said = json.loads(body)
             known = {each.name for each in fields(cls)}  # type: ignore[arg-type]
             return cls(**{name: value for name, value in said.items() if name in known})
-        except (ValueError, TypeError, AttributeError) as error:
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
             raise ConfigurationError(
                 f"The ledger has something else where a {cls.kind} should be: {error}.",
                 "Was it written by hand? Restore the table to a point before (point-in-time recovery).",
@@ -181,7 +179,7 @@ def number_of(deployment: str, environment: str) -> int:
     ConfigurationError
         It is no id, or one of another environment.
     """
-    found = re.fullmatch(r"([a-z][a-z0-9-]*)-(\d+)", deployment)
+    found = re.fullmatch(r"([a-z][a-z0-9-]*)-([1-9][0-9]{0,7})", deployment)
     if found is None:
         raise ConfigurationError(
             f"{deployment!r} is not the id of a deployment, such as {environment}-7.",

@@ -64,11 +64,13 @@ def main(arguments: list[str]) -> int:
         "prepare": prepare,
         "stage": stage,
         "switch": switch,
+        "prove": prove,
         "back": back,
         "drain": drain,
         "abandon": abandon,
         "converge": converge,
     }
+    looks: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {"status": status, "logs": logs}
     os.umask(0o077)
     verb = arguments[0] if arguments else ""
     try:
@@ -77,15 +79,14 @@ def main(arguments: list[str]) -> int:
             verb = "converge"
         else:
             order = json.loads(sys.stdin.read() or "{}")
-        if verb == "status":
-            answer = status()
-        elif verb == "logs":
-            answer = logs(order)
+        if verb in looks:
+            answer = looks[verb](order)
         elif verb in verbs:
             with _locked(order):
                 answer = verbs[verb](order)
         else:
-            raise StepFailed(f"there is no verb {verb!r}")
+            _answer({"error": f"there is no verb {verb!r}"})
+            return FAILED
     except StepFailed as failed:
         _answer({"error": str(failed)})
         return failed.code
@@ -99,7 +100,7 @@ def main(arguments: list[str]) -> int:
 # What is there
 
 
-def status() -> dict[str, Any]:
+def status(order: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001 - as all verbs
     """Tell what serves and what else is there, from what is found and not from what was noted."""
     live = _live()
     found = {name: _colour(name) for name in NAMES}
@@ -131,6 +132,7 @@ def prepare(order: dict[str, Any]) -> dict[str, Any]:
     """Make the folders, and bring the proxy up; a new configuration is tested before it is used."""
     for folder in (DEPLOYMENTS, PROXY):
         folder.mkdir(exist_ok=True)
+    _require_engine()
     HOME.chmod(0o711)  # the proxy, whose user is not root, goes through to the sockets
     COLOURS.mkdir(exist_ok=True)
     COLOURS.chmod(0o755)
@@ -161,6 +163,7 @@ def stage(order: dict[str, Any]) -> dict[str, Any]:
     if "files" in order:
         _keep(deployment, order)
     told = _told(deployment)
+    _require_engine()
     live = _live()
     if live and _runs(live, deployment, order):
         return {"colour": live, "staged": False}
@@ -194,6 +197,18 @@ def switch(order: dict[str, Any]) -> dict[str, Any]:
     served = [each for each in _history() if each != deployment]
     _write(HOME / "served.json", json.dumps([*served, deployment][-2 * KEPT :]))
     return {"colour": colour, "before": _noted(before) if before and before != colour else None}
+
+
+def prove(order: dict[str, Any]) -> dict[str, Any]:
+    """See that a deployment is what serves here, and that it is ready, through the proxy."""
+    live, deployment = _live(), order["deployment"]
+    found = _colour(live) if live else None
+    if not found or found["deployment"] != deployment or found["state"] != "running":
+        raise StepFailed(f"{found['deployment'] if found else 'nothing'} serves here, not {deployment}")
+    told = _told(deployment)
+    _prove(told)
+    _prove({**told, "health_path": told["ready_path"]})
+    return {"serving": deployment}
 
 
 def back(order: dict[str, Any]) -> dict[str, Any]:
@@ -259,7 +274,7 @@ def converge(order: dict[str, Any]) -> dict[str, Any]:
 
 def _live() -> str | None:
     try:
-        found = os.readlink(LIVE)
+        found = str(LIVE.readlink())
     except OSError:
         return None
     return found if found in NAMES else None
@@ -502,6 +517,13 @@ def _install_unit(text: str) -> None:
 
 
 # The engine
+
+
+def _require_engine() -> None:
+    if not _docker("version", "--format", "{{.Server.Version}}", check=False).strip():
+        raise StepFailed("cannot connect to the docker daemon: its engine does not run")
+    if not _docker("compose", "version", "--short", check=False).strip():
+        raise StepFailed("docker compose (v2) is not there; install docker-compose-v2")
 
 
 def _project() -> str:

@@ -68,7 +68,7 @@ def remembered(environment: Environment) -> list[Host]:
     except (OSError, ValueError, TypeError):
         raise ConfigurationError(
             f"This checkout never saw the hosts of {environment.name}.",
-            f"List them in envs/{environment.name}.env: HOSTS=\"10.0.0.5 10.0.0.6\".",
+            f'List them in envs/{environment.name}.env: HOSTS="10.0.0.5 10.0.0.6".',
         ) from None
 
 

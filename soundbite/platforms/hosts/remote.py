@@ -11,7 +11,7 @@ import json
 import shlex
 import threading
 import time
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +51,7 @@ class Remote:
         self.host = host
         self._environment = environment
         self._connection: Any = None
+        self._current = False
         self._folder = f"/var/lib/{environment.workflow.compose_project}"
 
     def status(self) -> dict[str, Any]:
@@ -59,7 +60,13 @@ class Remote:
         if answer.get("agent") != agent_digest():
             self.install()
             answer = self.call("status", {}, timeout=30)
+        self._current = True
         return answer
+
+    def ensure_agent(self) -> None:
+        """See that the host has this version's agent."""
+        if not self._current:
+            self.status()
 
     def call(self, verb: str, order: Mapping[str, Any], *, timeout: float = _STEP_TIMEOUT) -> dict[str, Any]:
         """Have the agent do a step.
@@ -207,7 +214,7 @@ class Remotes:
         remotes = list(self.all if chosen is None else chosen)
         try:
             with workers(min(_AT_ONCE, max(1, len(remotes)))) as submit:
-                jobs = [submit(lambda remote=remote: one(remote)) for remote in remotes]
+                jobs = [submit(partial(one, remote)) for remote in remotes]
                 while not all(job.done() for job in jobs):
                     time.sleep(0.01)  # an interruption comes in between, and not only at the end
                 for job in jobs:

@@ -1,0 +1,366 @@
+"""An operation carried through its states: planned → staged → switched → recorded. Each step may be done again.
+
+Everything a step needs stands in the operation's plan, in the ledger: so another machine can go on with it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from soundbite import application, console, publishing, secrets
+from soundbite.errors import Locked, SoundbiteError, WentBack
+from soundbite.infrastructure import changes, functions, stacks
+from soundbite.platforms.hosts import bundle
+from soundbite.platforms.hosts.rollout import Rollout, StageFailed, SwitchFailed
+from soundbite.releases import Deployment, LedgerUnreachable, Operation
+from soundbite.releases.records import PLANNED, RECORDED, ROLLBACK, STAGED, SWITCHED
+
+from . import planning, releasing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from soundbite.infrastructure.assembly import Assembly
+    from soundbite.platforms.hosts import Remotes
+    from soundbite.releases import Lock
+
+    from .releasing import Candidate
+    from .scene import Scene
+
+_ORDER = (PLANNED, STAGED, SWITCHED, RECORDED)
+_LATE = 30.0
+"""Seconds that a ledger that is away after the switch is waited for."""
+_LAST_WORD = 4.0
+"""Seconds that an interrupted process takes to say so in the lock: it must be gone within 5."""
+
+
+class Carrier:
+    """Who carries one operation: scene, lock, hosts, and the operation as it is now."""
+
+    def __init__(self, scene: Scene, lock: Lock, remotes: Remotes, operation: Operation, record: Deployment) -> None:
+        self.scene = scene
+        self.lock = lock
+        self.remotes = remotes
+        self.operation = operation
+        self.record = record
+        self._began = time.monotonic()
+
+    @property
+    def plan(self) -> dict[str, Any]:
+        """The operation's plan."""
+        return self.operation.plan
+
+    def carry(self, prepare: Callable[[Carrier], None] | None) -> Deployment:
+        """Carry it to its end, whatever state it is in; return the deployment as it is recorded.
+
+        Parameters
+        ----------
+        prepare:
+            Brings infrastructure and artifacts, where that is not done yet.
+
+        Raises
+        ------
+        WentBack
+            It failed, and what served before serves.
+        SoundbiteError
+            It failed before anything was switched, or a rollback failed, or the ledger was lost.
+        """
+        try:
+            return self._carried(prepare)
+        except (StageFailed, SwitchFailed) as failed:
+            raise self._taken_back(failed) from None
+        except Locked:
+            raise  # it is somebody else's now
+        except SoundbiteError as failed:
+            self._left(failed)
+            raise
+        except BaseException:
+            self.leave_interrupted()
+            raise
+
+    def back(self, why: str, outcome: str) -> None:
+        """Let what served before serve again, hosts and processor, and record how this one ended.
+
+        Raises
+        ------
+        SoundbiteError
+            Some host did not go back; the lock stays interrupted.
+        """
+        before = self.plan["before"]
+        with console.step("go back") as step:
+            failures = []
+            if "bundle" in self.plan or self.operation.state != PLANNED:
+                given = self._secrets_of(before["secrets"])
+                failures = self._rollout(step.tell).back(given, self._registry())
+            if before["processor_version"] and self.plan["processor"]["function"]:
+                functions.point(self.scene.cloud, self.plan["processor"]["function"], before["processor_version"])
+            step.well = not failures
+            step.detail = f"{before['deployment'] or 'nothing'} serves" if not failures else "not everywhere"
+        if failures:
+            self.leave_interrupted()
+            raise SoundbiteError(
+                f"{why}\nAnd not every host went back to {before['deployment']}:\n"
+                + "\n".join(each.message for each in failures),
+                f"Mend them, then inv deploy.{self.scene.environment.name} --abort.",
+            )
+        self._ended(outcome, why)
+
+    def leave_interrupted(self) -> None:
+        """Say in the lock that this was cut off, within seconds or not at all."""
+
+        def last_word() -> None:
+            with suppress(Exception):
+                self.lock.leave_interrupted()
+
+        self.remotes.close()
+        thread = threading.Thread(target=last_word, daemon=True)
+        thread.start()
+        thread.join(_LAST_WORD)
+
+    def keep(self, state: str, **more: Any) -> None:
+        """Write how far it is; the plan takes what more there is.
+
+        Raises
+        ------
+        LedgerUnreachable, Locked
+            It could not be written; the operation is where it was.
+        """
+        self.lock.require()
+        operation = replace(self.operation, state=state, plan={**self.plan, **more})
+        self.scene.ledger.put_operation(operation, self.lock.token)
+        self.operation = operation
+
+    def _carried(self, prepare: Callable[[Carrier], None] | None) -> Deployment:
+        if self._at(PLANNED):
+            if prepare is not None:
+                prepare(self)
+            self._stage()
+        if self._at(STAGED):
+            self._switch()
+        late = ""
+        if self._at(STAGED):
+            try:
+                self.keep(SWITCHED)
+            except LedgerUnreachable as error:
+                late = error.message
+                console.warn(f"The switch is done, and the ledger cannot be told now: {error.message}")
+                self.operation = replace(self.operation, state=SWITCHED)
+        if self._at(SWITCHED):
+            self._drain()
+            self._record(late)
+        return self.record
+
+    def _at(self, state: str) -> bool:
+        return _ORDER.index(self.operation.state) == _ORDER.index(state)
+
+    def _stage(self) -> None:
+        given = self._secrets_of(self.plan["secrets"])
+        with console.step("stage") as step:
+            self._rollout(step.tell).stage(given, self._registry())
+            step.detail = f"{self.plan['deployment']} is ready beside what serves, on {len(self.remotes.all)} hosts"
+        self.keep(STAGED)
+
+    def _switch(self) -> None:
+        rollout = self._rollout(lambda _: None)
+        with console.step("switch") as step:
+            rollout.switch()
+            self._move_processor(self.plan["processor"]["version"])
+            step.detail = f"{self.plan['deployment']} serves on {len(self.remotes.all)} hosts"
+        with console.step("checks") as step:
+            step.detail = rollout.prove()
+            self._prove_processor()
+
+    def _drain(self) -> None:
+        with console.step("drain") as step:
+            failures = self._rollout(step.tell).drain()
+            step.detail = "what served before is stopped"
+            for failure in failures:
+                if isinstance(failure, Locked):
+                    raise failure
+                console.warn(f"Left running or lying there: {failure.message}")
+
+    def _record(self, late: str) -> None:
+        with console.step("record") as step:
+            until = time.monotonic() + (_LATE if late else 0)
+            while True:
+                try:
+                    self._ended("succeeded", "", verified=True)
+                    break
+                except LedgerUnreachable as error:
+                    if time.monotonic() > until:
+                        step.well = False
+                        raise LedgerUnreachable(
+                            f"{self.plan['deployment']} serves on every host, but the ledger could not be told: "
+                            f"{error.message}",
+                            f"When it is back: inv deploy.{self.scene.environment.name} --resume records it.",
+                        ) from None
+                    time.sleep(1)
+            step.detail = f"{self.record.id} is verified"
+
+    def _ended(self, outcome: str, why: str, *, verified: bool = False) -> None:
+        """Write how it ended, then give the lock back; each part may have been written before."""
+        seconds = round(time.monotonic() - self._began, 1)
+        ledger, token = self.scene.ledger, self.lock.token
+        self.lock.require()
+        if self.operation.state != RECORDED or not self.record.outcome:
+            self.record = replace(self.record, outcome=outcome, verified=verified, seconds=seconds)
+            ledger.put_deployment(self.record, token)
+            if outcome == "succeeded":
+                ledger.put_serving(self.record.id, token)
+                self._mark_left()
+            elif ledger.serving() == self.record.id:
+                ledger.put_serving(self.record.before, token)
+            self.scene.audit(
+                self.operation.verb,
+                deployment=self.record.id,
+                release=self.record.release,
+                before=self.record.before,
+                outcome=outcome,
+                why=why,
+                seconds=seconds,
+                plan=self.plan["told"],
+                token=token,
+            )
+            self.keep(RECORDED)
+        self.lock.release()
+
+    def _mark_left(self) -> None:
+        """Mark the release that a rollback left, so that nobody goes back to it by mistake."""
+        reason = self.plan.get("marks_bad")
+        if self.operation.verb != ROLLBACK or not reason or not self.record.before:
+            return
+        left = self.scene.ledger.deployment(self.record.before)
+        if not left.bad:
+            self.scene.ledger.put_deployment(replace(left, bad=reason), self.lock.token)
+        if left.release != self.record.release:
+            self.scene.ledger.mark_bad(left.release, f"{left.id}: {reason}", self.lock.token)
+
+    def _taken_back(self, failed: SoundbiteError) -> SoundbiteError:
+        name, before = self.scene.environment.name, self.plan["before"]["deployment"]
+        if self.operation.verb == ROLLBACK:
+            self.leave_interrupted()
+            return SoundbiteError(
+                f"The rollback {self.plan['deployment']} failed, and a rollback is never taken back by itself:\n"
+                f"{failed.message}",
+                f"inv hosts.list --env={name} says what serves where. inv deploy.{name} --resume tries again, "
+                f"--abort goes to {before}.",
+            )
+        why = f"{self.plan['deployment']} failed:\n{failed.message}"
+        try:
+            self.back(why, "failed")
+        except Locked as lost:
+            return lost
+        except SoundbiteError as error:
+            if not isinstance(error, LedgerUnreachable):
+                return error
+            return SoundbiteError(
+                f"{why}\n{before or 'Nothing'} serves again, but the ledger could not be told: {error.message}",
+                f"inv deploy.{name} --abort records it when the ledger is back.",
+            )
+        serves = f"{before} serves, as before." if before else "Nothing serves, as before."
+        return WentBack(f"{why}\n{serves}", failed.hint)
+
+    def _left(self, failed: SoundbiteError) -> None:
+        """End what failed where no host was switched: away with what was staged, and the lock given back."""
+        if self.operation.state in {SWITCHED, RECORDED}:
+            self.leave_interrupted()
+            return
+        try:
+            if self.operation.state == STAGED or "bundle" in self.plan:
+                self.remotes.each(lambda remote: remote.call("abandon", {"token": self.lock.token}))
+            self._ended("failed", failed.message)
+        except SoundbiteError:
+            self.leave_interrupted()
+
+    def _rollout(self, tell: Callable[[str], None]) -> Rollout:
+        return Rollout(self.remotes, self.plan, self.lock.token, tell)
+
+    def _registry(self) -> dict[str, str] | None:
+        return publishing.signed_in(self.scene.cloud, self.plan["repository"])
+
+    def _secrets_of(self, wanted: dict[str, list[str]]) -> dict[str, str]:
+        return {name: each.value for name, each in secrets.of_versions(wanted, self.scene.cloud).items()}
+
+    def _move_processor(self, version: str | None) -> None:
+        function = self.plan["processor"]["function"]
+        if function and version:
+            functions.point(self.scene.cloud, function, version)
+
+    def _prove_processor(self) -> None:
+        function, version = self.plan["processor"]["function"], self.plan["processor"]["version"]
+        if function and version:
+            found = functions.pointed(self.scene.cloud, function)
+            if found != version:
+                raise SwitchFailed(f"the processor's alias points to version {found}, not {version}")
+
+
+def prepare_deploy(candidate: Candidate, assembly: Assembly) -> Callable[[Carrier], None]:
+    """Return what a deploy does before hosts are touched: infrastructure, artifacts, and the frozen bundle."""
+
+    def prepare(carrier: Carrier) -> None:
+        if "bundle" in carrier.plan:
+            return
+        scene, token = carrier.scene, carrier.lock.token
+        _deploy_stacks(scene, assembly, carrier)
+        release = releasing.bring(scene, candidate)
+        scene.ledger.add_release(release, token)
+        scene.ledger.put_templates(assembly.digest, assembly.templates(), token)
+        output = stacks.outputs(scene.cloud)
+        function = functions.name(scene.cloud, output)
+        version = None
+        if function:
+            if carrier.plan["before"]["processor_version"]:
+                # A change of the alias's own resource would have moved it: it waits for the switch.
+                functions.point(scene.cloud, function, carrier.plan["before"]["processor_version"])
+            version = functions.publish(scene.cloud, function)
+        configuration = planning.bound(scene)
+        given = bundle.variables(scene.cloud, configuration)
+        repository = releasing.repository(scene)
+        made = bundle.make(
+            scene.environment,
+            carrier.plan["deployment"],
+            given,
+            carrier.plan["secrets"],
+            {"id": release.id, "commit": release.commit, "image": f"{repository}@{release.image}"},
+        )
+        carrier.record = replace(
+            carrier.record,
+            release=release.id,
+            image=f"{repository}@{release.image}",
+            configuration=configuration,
+            configured=bundle.digest(scene.environment, given),
+            processor_version=version,
+            assembly=assembly.digest,
+        )
+        scene.ledger.put_deployment(carrier.record, token)
+        carrier.keep(PLANNED, bundle=made, repository=repository, processor={"function": function, "version": version})
+
+    return prepare
+
+
+def prepare_rollback(difference: changes.Difference | None) -> Callable[[Carrier], None]:
+    """Return what a rollback does before hosts are touched: the infrastructure, where it is to go back too."""
+
+    def prepare(carrier: Carrier) -> None:
+        if difference is not None and difference.stacks:
+            with console.step("infrastructure") as step:
+                changes.go_back(carrier.scene.cloud, difference)
+                step.detail = f"{', '.join(difference.stacks)} as they were"
+
+    return prepare
+
+
+def _deploy_stacks(scene: Scene, assembly: Assembly, carrier: Carrier) -> None:
+    with console.step("infrastructure") as step:
+        waiting = stacks.pending(scene.cloud, assembly)
+        if waiting:
+            application.cdk_cli().ensure(step.tell)
+            stacks.bootstrap(scene.cloud, step.tell)
+            stacks.deploy(scene.cloud, assembly, step.tell)
+        carrier.lock.require()
+        short = [name.removeprefix(scene.environment.stack_name("")) for name in waiting]
+        step.detail = f"{', '.join(short)} deployed" if waiting else "unchanged"

@@ -1,0 +1,217 @@
+"""Which release goes out: built from the working tree, named, or the newest verified one stage before."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from soundbite import building, checkout, console, files, images, paths, publishing
+from soundbite import environment as environments
+from soundbite.errors import ConfigurationError, Refused, SoundbiteError
+from soundbite.infrastructure import stacks
+from soundbite.parallel import workers
+from soundbite.releases import Release
+from soundbite.releases.records import release_id
+
+from .scene import Scene, now
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from soundbite.environment import Environment
+
+    from .scene import Scene as Stage
+
+_AT_ONCE = 2
+_FETCHED = paths.CACHE / "processors"
+
+
+class Candidate(NamedTuple):
+    """A release that is to go out.
+
+    Attributes
+    ----------
+    release:
+        As it is known; its image is "" while it was never in a registry.
+    origin:
+        Where its images come from: another environment's scene, or None for this machine or this environment itself.
+    contents:
+        Of a release that is built: the contents of its recipes, by `api` and `processor`.
+    """
+
+    release: Release
+    origin: Scene | None
+    contents: dict[str, str]
+
+    @property
+    def built(self) -> bool:
+        """Whether it comes from the working tree."""
+        return bool(self.contents)
+
+
+def choose(scene: Scene, wanted: str, *, build: bool, rehearsal: bool) -> Candidate:
+    """Choose the release that goes out; nothing is built yet.
+
+    Parameters
+    ----------
+    wanted:
+        The id of a release, or empty.
+    build:
+        Take what the working tree is.
+
+    Raises
+    ------
+    Refused
+        The environment takes only what was verified one stage before, or the release is marked bad.
+    ConfigurationError
+        There is no such release.
+    """
+    environment = scene.environment
+    before = environment.workflow.promoted_from
+    earlier = environments.load(before, rehearsal=rehearsal) if before else None
+    first_stage = earlier is None or earlier.local
+    if wanted and build:
+        raise ConfigurationError("--release and --build are two different releases.", "Give one of them.")
+    if build or (first_stage and not wanted):
+        _require_buildable(scene, first_stage=first_stage)
+        return of_tree(scene)
+    known = scene.ledger.release(wanted) if wanted else None
+    if known is not None and any(each.release == wanted and each.verified for each in scene.ledger.deployments()):
+        return Candidate(known, None, {})
+    if first_stage or earlier is None:
+        raise ConfigurationError(
+            f"{environment.name} never verified a release {wanted}.", f"inv history --env={environment.name}"
+        )
+    origin = Scene(earlier)
+    origin.who = origin.cloud.require_account()
+    verified = [each for each in origin.ledger.deployments() if each.verified and not each.bad]
+    if wanted:
+        verified = [each for each in verified if each.release == wanted]
+    if not verified:
+        what = f"release {wanted}" if wanted else "release"
+        raise Refused(
+            f"{environment.name} takes what was verified in {earlier.name}, and {earlier.name} has no verified {what}.",
+            f"inv deploy.{earlier.name} first. A first deployment of {environment.name} may also be built: --build."
+            if environment.workflow.build
+            else f"inv deploy.{earlier.name} first.",
+        )
+    newest = origin.ledger.release(verified[0].release)
+    if newest is None:
+        raise SoundbiteError(f"The ledger of {earlier.name} lacks the release {verified[0].release}.")
+    return Candidate(newest, origin, {})
+
+
+def folder(scene: Stage, candidate: Candidate) -> Path | None:
+    """Return the folder with the processor's code of a release; None if there is no processor."""
+    if scene.environment.processor.artifact is None:
+        return None
+    if candidate.built:
+        with console.step("processor") as step:
+            made = building.processor(scene.environment, step.tell)
+            assert made is not None, "the environment has a processor"
+            step.detail = f"{made.digest[:19]}, {'built' if made.fresh else 'unchanged'}"
+        return made.folder
+    source = candidate.origin or scene
+    image = f"{_repository(source)}@{candidate.release.processor}"
+    return publishing.unpacked(source.cloud, image, _FETCHED)
+
+
+def bring(scene: Stage, candidate: Candidate) -> Release:
+    """Bring a release's images into the environment's registry, and return it with their digests.
+
+    Raises
+    ------
+    SoundbiteError
+        A build failed, or a registry refuses.
+    """
+    repository = _repository(scene)
+    release = candidate.release
+    with console.step("artifacts") as step:
+        if candidate.built:
+            recipes = _recipes(scene.environment)
+            with workers(_AT_ONCE) as submit:
+                coming = {name: submit(partial(building.image, recipe, step.tell)) for name, recipe in recipes.items()}
+            built = {name: future.result() for name, future in coming.items()}
+            if {name: each.content for name, each in built.items()} != candidate.contents:
+                raise SoundbiteError(
+                    "The working tree changed since the plan was made. Nothing was switched.", "Again."
+                )
+            found = {
+                name: publishing.publish(each, recipes[name].tag(each.content), scene.cloud, repository, [])
+                for name, each in built.items()
+            }
+        elif candidate.origin is not None:
+            source = (candidate.origin.cloud, _repository(candidate.origin))
+            wanted = {"api": release.image} | ({"processor": release.processor} if release.processor else {})
+            found = {
+                name: publishing.carry(digest, f"{release.id}-{name}", source, (scene.cloud, repository))
+                for name, digest in wanted.items()
+            }
+        else:
+            publishing.require(scene.cloud, f"{repository}@{release.image}")
+            step.detail = f"{release.id} is in {repository}"
+            return release
+        step.detail = f"{release.id}: " + ", ".join(f"{name} {each.how}" for name, each in found.items())
+    digests = {name: str(each.name.digest) for name, each in found.items()}
+    return Release(
+        release.id,
+        digests["api"],
+        digests.get("processor"),
+        release.commit,
+        release.trees,
+        release.built,
+        release.irreversible,
+    )
+
+
+def repository(scene: Stage) -> str:
+    """Return the environment's repository."""
+    return _repository(scene)
+
+
+def of_tree(scene: Stage) -> Candidate:
+    """Return what the working tree is, as a release; nothing is built yet."""
+    contents = {name: recipe.content() for name, recipe in _recipes(scene.environment).items()}
+    id_ = release_id(contents["api"], contents.get("processor"))
+    trees = {
+        "cdk": files.digest(paths.CDK, ["*.py", "stacks", "cdk.json"]),
+        "envs": files.digest(paths.ENVS, ["*.env"]),
+    }
+    return Candidate(Release(id_, "", None, checkout.revision(), trees, now()), None, contents)
+
+
+def _recipes(environment: Environment) -> dict[str, images.Recipe]:
+    recipes = {"api": images.api(environment)}
+    if environment.processor.artifact is not None:
+        recipes["processor"] = images.processor(environment)
+    return recipes
+
+
+def _require_buildable(scene: Stage, *, first_stage: bool) -> None:
+    environment = scene.environment
+    if not environment.workflow.build:
+        raise Refused(
+            f"{environment.name} takes only what was verified before, never what is built from a working tree "
+            f"({environment.settings['BUILD'].origin}).",
+            f"inv deploy.{environment.workflow.promoted_from} first.",
+        )
+    try:
+        begun = scene.ledger.serving() is not None
+    except ConfigurationError:
+        begun = False  # no ledger yet
+    if begun and not first_stage:
+        raise Refused(
+            f"{environment.name} has deployments, so it takes what was verified in "
+            f"{environment.workflow.promoted_from}; --build is for its first.",
+            f"inv deploy.{environment.workflow.promoted_from} first, then inv deploy.{environment.name}.",
+        )
+
+
+def _repository(scene: Stage) -> str:
+    repository = scene.environment.image.repository
+    output = stacks.outputs(scene.cloud) if repository is not None and not isinstance(repository, str) else _no_output
+    return publishing.place(scene.cloud, output)
+
+
+def _no_output(name: str) -> str:
+    raise AssertionError(f"only a reference asks for {name}")

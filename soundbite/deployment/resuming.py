@@ -1,0 +1,126 @@
+"""`--resume` and `--abort`: an operation that was cut off is finished, or what served before serves again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from soundbite import checkout, console
+from soundbite import environment as environments
+from soundbite.errors import Refused
+from soundbite.infrastructure import assembly
+from soundbite.releases import Deployment, Operation, Release
+from soundbite.releases.records import DEPLOY, PLANNED, RECORDED
+
+from . import releasing, scene
+from .carrying import Carrier, prepare_deploy, prepare_rollback
+from .deploying import result
+from .releasing import Candidate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from soundbite.platforms.hosts import Remotes
+    from soundbite.releases import Lock
+
+    from .scene import Scene
+
+
+def resume(here: Scene) -> dict[str, Any]:
+    """Finish an operation that was cut off, from its plan in the ledger; any machine can.
+
+    Raises
+    ------
+    Refused
+        Nothing was interrupted, or it had not got to the hosts and this checkout is another than it was made from.
+    Locked
+        It is still being worked on.
+    """
+    with scene.preflight(here) as (remotes, _):
+        found = _interrupted(here)
+        prepare = _preparation(here, found[0], rehearsal=here.environment.emulated) if found else None
+        lock, operation, record = _taken(here, "resume")
+        if operation is None or record is None:
+            return _nothing(here, lock)
+        done = _carrier(here, lock, remotes, operation, record).carry(prepare)
+        return result(here, done, changed=True)
+
+
+def abort(here: Scene, reason: str = "") -> dict[str, Any]:
+    """Let what served before an interrupted operation serve again, and record that it was given up.
+
+    Raises
+    ------
+    Refused
+        Nothing was interrupted.
+    Locked
+        It is still being worked on.
+    """
+    with scene.preflight(here) as (remotes, _):
+        lock, operation, record = _taken(here, "abort")
+        if operation is None or record is None:
+            return _nothing(here, lock)
+        carrier = _carrier(here, lock, remotes, operation, record)
+        try:
+            carrier.back(reason or "aborted", "aborted")
+        except BaseException:
+            carrier.leave_interrupted()
+            raise
+        before = operation.plan["before"]["deployment"]
+        console.say(f"{operation.deployment} is aborted; {before or 'nothing'} serves.")
+        return {"environment": here.environment.name, "aborted": operation.deployment, "serving": before}
+
+
+def _interrupted(here: Scene) -> tuple[Operation, Deployment] | None:
+    """Return what the lock says is being done, without taking it."""
+    name = here.lock().look().holder.get("operation", "")
+    operation = here.ledger.operation(name) if name else None
+    return (operation, here.ledger.deployment(name)) if operation is not None else None
+
+
+def _taken(here: Scene, why: str) -> tuple[Lock, Operation | None, Deployment | None]:
+    lock = here.lock()
+    seen = lock.take_over(here.holder(why))
+    name = seen.holder.get("operation", "")
+    operation = here.ledger.operation(name) if name else None
+    if operation is None or (operation.state == RECORDED and here.ledger.deployment(name).outcome):
+        return lock, None, None
+    console.say(f"  {why} {name}, which is {operation.state}; it was {seen.told()}")
+    return lock, operation, here.ledger.deployment(name)
+
+
+def _nothing(here: Scene, lock: Lock) -> dict[str, Any]:
+    """Give back a lock whose holder had begun nothing, or had ended everything but the lock."""
+    lock.release()
+    serving = here.ledger.serving()
+    console.say(f"Nothing was left to do; {serving or 'nothing'} serves.")
+    return {"environment": here.environment.name, "deployment": serving, "changed": False}
+
+
+def _carrier(here: Scene, lock: Lock, remotes: Remotes, operation: Operation, record: Deployment) -> Carrier:
+    return Carrier(here, lock, remotes, operation, record)
+
+
+def _preparation(here: Scene, operation: Operation, *, rehearsal: bool) -> Callable[[Carrier], None] | None:
+    """Return what brings infrastructure and artifacts, where that was not finished; the checkout must be the same."""
+    plan = operation.plan
+    if operation.state != PLANNED or "bundle" in plan:
+        return None
+    if operation.verb != DEPLOY:
+        return prepare_rollback(None)
+    name, wanted = operation.deployment, plan["release"]
+    origin = scene.Scene(environments.load(plan["origin"], rehearsal=rehearsal)) if plan["origin"] else None
+    if plan["contents"]:
+        candidate = releasing.of_tree(here)
+        same = candidate.contents == plan["contents"]
+    else:
+        known = (origin or here).ledger.release(wanted["id"])
+        same = known is not None
+        candidate = Candidate(known or Release(wanted["id"], "", None, wanted["commit"], {}, ""), origin, {})
+    made = assembly.synth(here.environment, releasing.folder(here, candidate)) if same else None
+    if made is None or made.digest != plan["assembly"]:
+        raise Refused(
+            f"{name} had not got beyond its infrastructure, and this checkout ({checkout.revision()}) is not what it "
+            f"was made from (commit {wanted['commit']}). Nothing was changed.",
+            f"Check out {wanted['commit']} and --resume, or --abort.",
+        )
+    return prepare_deploy(candidate, made)

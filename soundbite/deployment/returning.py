@@ -1,0 +1,243 @@
+"""`inv rollback`: back to a deployment that was verified, as it was: image, processor, configuration, secrets."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from soundbite import console, publishing, secrets
+from soundbite.errors import ConfigurationError, Refused, SoundbiteError
+from soundbite.infrastructure import changes, functions, stacks
+from soundbite.parallel import workers
+from soundbite.releases import Deployment
+from soundbite.releases.records import ROLLBACK
+
+from . import planning, scene
+from .carrying import Carrier, prepare_rollback
+from .deploying import begin, common, released_on_failure, require_unchanged, result
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from soundbite.infrastructure.changes import Difference
+    from soundbite.releases import Lock, Operation
+
+    from .scene import Scene
+
+
+def rollback(
+    here: Scene,
+    confirm: Callable[[str], None],
+    *,
+    to: str = "",
+    plan: bool = False,
+    reason: str = "",
+    override_bad: bool = False,
+    keep_infrastructure: bool = False,
+    lock_wait: float = 0.0,
+) -> dict[str, Any]:
+    """Go back.
+
+    Parameters
+    ----------
+    to:
+        A deployment's id; empty: the last verified one that is another than what serves, and not bad.
+    plan:
+        Only tell what would be done.
+    override_bad:
+        Go back to one that is bad or was never verified; wants a reason.
+    keep_infrastructure:
+        Leave the infrastructure as it is.
+
+    Raises
+    ------
+    Refused
+        There is nothing to go back to, it is bad, or its infrastructure cannot be gone back to without losing data.
+    ConfigurationError
+        It is unknown, or something that it needs is gone: said before anything is changed.
+    """
+    with scene.preflight(here) as (remotes, statuses):
+        now = planning.serving(here)
+        target = _target(here, now, to)
+        _require_good(target, override_bad=override_bad, reason=reason)
+        difference = _examined(here, target, keep_infrastructure=keep_infrastructure)
+        told = _told(here, now, target, difference)
+        if plan:
+            return {
+                "environment": here.environment.name,
+                "before": now.id if now else None,
+                "to": target.id,
+                "release": target.release,
+                "differences": told,
+                "hosts": sorted(statuses),
+            }
+        console.say("\n".join(told))
+        if now is not None and now.irreversible:
+            console.warn(f"{now.id} was said to be irreversible: {now.irreversible}")
+        if here.environment.workflow.confirm:
+            confirm(f"{here.environment.name} in account {here.environment.aws.account_id}")
+        lock = here.lock()
+        lock.acquire(here.holder(reason or f"roll back to {target.id}"), wait=lock_wait)
+        carrier = Carrier(here, lock, remotes, *_begin(here, lock, now, target, told, reason))
+        return result(here, carrier.carry(prepare_rollback(difference)), changed=True)
+
+
+def _target(here: Scene, now: Deployment | None, to: str) -> Deployment:
+    if now is None:
+        raise Refused(f"{here.environment.name} has no deployment to go back from.")
+    if to:
+        target = here.ledger.deployment(to)
+        if target.id == now.id:
+            raise Refused(f"{to} is what serves.")
+        if not target.image:
+            raise Refused(f"{to} never got to the hosts ({target.outcome or 'unfinished'}): there is nothing to start.")
+        return target
+    for each in here.ledger.deployments():
+        if each.verified and not each.bad and each.number < now.number and _kind(each) != _kind(now):
+            return each
+    raise Refused(
+        f"{here.environment.name} has no verified deployment before {now.id} that is not bad.",
+        f"inv history --env={here.environment.name} lists all; --to=DEPLOYMENT --override-bad --reason=… takes any.",
+    )
+
+
+def _kind(deployment: Deployment) -> tuple[Any, ...]:
+    """Return what tells whether two deployments are the same thing."""
+    return deployment.release, deployment.configured, sorted(deployment.secrets.items())
+
+
+def _require_good(target: Deployment, *, override_bad: bool, reason: str) -> None:
+    why = target.bad or ("" if target.verified else "it was never verified")
+    if why and not override_bad:
+        raise Refused(
+            f"{target.id} must not serve again: {why}. Nothing was changed.",
+            '--override-bad --reason="…" goes there all the same.',
+        )
+    if why and not reason:
+        raise ConfigurationError("--override-bad wants a reason.", '--reason="why it is good now"; the audit keeps it.')
+
+
+def _examined(here: Scene, target: Deployment, *, keep_infrastructure: bool) -> Difference | None:
+    """See that all that a deployment needs is still there; return what its infrastructure would change."""
+    cloud = here.cloud
+    with console.step("examine") as step:
+        step.progress = target.id
+        with workers(3) as submit:
+            needed: list[Callable[[], object]] = [
+                partial(publishing.require, cloud, target.image),
+                partial(secrets.of_versions, target.secrets, cloud),
+                partial(_require_processor, here, target),
+            ]
+            problems = [
+                each for each in (job.result() for job in [submit(partial(_problem, n)) for n in needed]) if each
+            ]
+        if problems:
+            raise ConfigurationError(
+                f"{target.id} cannot be gone back to:\n" + "\n".join(each.message for each in problems),
+                problems[0].hint,
+            )
+        templates = None if keep_infrastructure else here.ledger.templates(target.assembly)
+        difference = changes.compare(cloud, templates) if templates else None
+        step.detail = f"{target.id}: image, processor and {len(target.secrets)} secrets are there"
+    if difference is not None and difference.unsafe:
+        raise Refused(
+            f"The infrastructure of {target.id} cannot be gone back to without losing data. Nothing was changed.\n"
+            + "\n".join(f"  {line}" for line in difference.unsafe),
+            "--keep-infrastructure goes back with everything else, and leaves it as it is.",
+        )
+    return difference
+
+
+def _problem(needed: Callable[[], object]) -> SoundbiteError | None:
+    try:
+        needed()
+    except SoundbiteError as error:
+        return error
+    return None
+
+
+def _require_processor(here: Scene, target: Deployment) -> None:
+    function = functions.name(here.cloud, stacks.outputs(here.cloud))
+    if function and target.processor_version:
+        functions.require(here.cloud, function, target.processor_version)
+
+
+def _told(here: Scene, now: Deployment | None, target: Deployment, difference: Difference | None) -> list[str]:
+    assert now is not None, "there is something to go back from"
+    lines = [f"{'deployment':<15} {now.id} → {target.id} as it was"]
+    if now.release != target.release:
+        lines.append(f"{'release':<15} {now.release} → {target.release} (commit {target.commit})")
+    if now.processor_version != target.processor_version:
+        lines.append(f"{'processor':<15} version {now.processor_version} → {target.processor_version}")
+    for name in sorted(now.configuration.keys() | target.configuration.keys()):
+        then, here_now = target.configuration.get(name, "not set"), now.configuration.get(name, "not set")
+        if then != here_now:
+            lines.append(f"{'configuration':<15} {name}: {here_now} → {then}")
+    lines += [
+        f"{'secret':<15} {name}: back to its version of {target.id}"
+        for name, pinned in target.secrets.items()
+        if now.secrets.get(name) != pinned
+    ]
+    if difference is not None and difference.stacks:
+        prefix = here.environment.stack_name("")
+        lines.append(f"{'infrastructure':<15} {', '.join(n.removeprefix(prefix) for n in difference.stacks)} go back")
+    return lines
+
+
+def _begin(
+    here: Scene, lock: Lock, now: Deployment | None, target: Deployment, told: list[str], reason: str
+) -> tuple[Operation, Deployment]:
+    assert now is not None, "there is something to go back from"
+    with released_on_failure(lock):
+        require_unchanged(here, now)
+        source = _source(here, target)
+        number = here.ledger.next_number()
+        function = functions.name(here.cloud, stacks.outputs(here.cloud))
+        version = functions.pointed(here.cloud, function) if function else None
+    name = f"{here.environment.name}-{number}"
+    record = Deployment(
+        id=name,
+        number=number,
+        environment=here.environment.name,
+        verb=ROLLBACK,
+        release=target.release,
+        image=target.image,
+        commit=target.commit,
+        before=now.id,
+        source=target.id,
+        who=here.who,
+        where=here.where,
+        started=scene.now(),
+        configuration=target.configuration,
+        secrets=target.secrets,
+        configured=target.configured,
+        processor_version=target.processor_version,
+        assembly=target.assembly,
+        hosts=target.hosts,
+    )
+    plan = {
+        **common(here, now, version),
+        "deployment": name,
+        "told": told,
+        "release": {"id": target.release, "commit": target.commit},
+        "secrets": target.secrets,
+        "repository": source.plan["repository"],
+        "proxy": source.plan["proxy"],
+        "bundle": _renamed(source.plan["bundle"], target.id, name),
+        "processor": {"function": function, "version": target.processor_version},
+        "marks_bad": reason or f"rolled back by {name}",
+    }
+    return begin(here, lock, record, plan)
+
+
+def _source(here: Scene, target: Deployment) -> Operation:
+    source = here.ledger.operation(target.id)
+    if source is None or "bundle" not in source.plan:
+        raise ConfigurationError(f"The ledger does not have what {target.id} gave the hosts.", "Deploy it anew.")
+    return source
+
+
+def _renamed(bundle: dict[str, Any], old: str, new: str) -> dict[str, Any]:
+    """Return a bundle for another deployment's folder on the hosts: where its secrets' files lie."""
+    values = bundle["files"]["values.json"].replace(f"/deployments/{old}/", f"/deployments/{new}/")
+    return {**bundle, "files": {**bundle["files"], "values.json": values}}

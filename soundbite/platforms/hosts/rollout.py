@@ -1,0 +1,128 @@
+"""A deployment brought onto all hosts: staged everywhere, switched first on one, then in batches; or taken back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from soundbite.errors import Locked, SoundbiteError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from .remote import Remote, Remotes
+
+_PULL_TIMEOUT = 660.0
+_GRACE = 45.0
+"""Seconds beyond the drain that stopping and cleaning may take."""
+
+
+class StageFailed(SoundbiteError):
+    """A deployment did not get ready on some host; none was switched."""
+
+
+class SwitchFailed(SoundbiteError):
+    """A host could not be switched, or does not serve what it should."""
+
+
+class Rollout:
+    """One deployment on an environment's hosts.
+
+    Parameters
+    ----------
+    plan:
+        The operation's frozen plan: `deployment`, `before`, `bundle`, `proxy`, `unit`, `drain`, `batch`.
+    token:
+        That of the environment's lock; hosts refuse a lower one than they have seen.
+    tell:
+        Takes a line of progress.
+    """
+
+    def __init__(self, remotes: Remotes, plan: Mapping[str, Any], token: int, tell: Callable[[str], None]) -> None:
+        self._remotes = remotes
+        self._plan = plan
+        self._token = token
+        self._tell = tell
+
+    def stage(self, secrets: Mapping[str, str], registry: Mapping[str, str] | None) -> None:
+        """Start the deployment beside what serves: on the first host alone, then on the others at once.
+
+        Raises
+        ------
+        StageFailed
+            It did not get ready; each host's reason is in the message.
+        """
+        order = self._order(**self._plan["bundle"], secrets=dict(secrets), registry=registry)
+        prepare = self._order(proxy=self._plan["proxy"], unit=self._plan["unit"], registry=registry)
+
+        def one(remote: Remote) -> dict[str, Any]:
+            remote.ensure_agent()
+            remote.call("prepare", prepare, timeout=_PULL_TIMEOUT)
+            return remote.call("stage", order, timeout=_PULL_TIMEOUT)
+
+        first, rest = self._remotes.all[:1], self._remotes.all[1:]
+        for chosen in (first, rest):
+            self._tell(f"{', '.join(each.host.name for each in chosen)}")
+            _, failures = self._remotes.each(one, chosen)
+            self._raise(failures, StageFailed)
+
+    def switch(self) -> None:
+        """Let it serve: on the first host, and when that proves it, on the others in batches.
+
+        Raises
+        ------
+        SwitchFailed
+            A host failed; those after it were not switched.
+        """
+        size = int(self._plan["batch"])
+        hosts = self._remotes.all
+        batches = [hosts[:1], *(hosts[at : at + size] for at in range(1, len(hosts), size))]
+        for batch in batches:
+            self._tell(f"{', '.join(each.host.name for each in batch)}")
+            _, failures = self._remotes.each(lambda remote: remote.call("switch", self._order()), batch)
+            self._raise(failures, SwitchFailed)
+
+    def prove(self) -> str:
+        """See that every host serves it, and that proxy and application answer there.
+
+        Raises
+        ------
+        SwitchFailed
+            One does not.
+        """
+        answers, failures = self._remotes.each(lambda remote: remote.call("prove", self._order()))
+        self._raise(failures, SwitchFailed)
+        return f"{len(answers)} hosts serve {self._plan['deployment']}"
+
+    def back(self, secrets: Mapping[str, str], registry: Mapping[str, str] | None) -> list[SoundbiteError]:
+        """Let serve again what served before, on every host; return what failed."""
+        before = self._plan["before"]["deployment"]
+        order = self._order(deployment=before, leave=self._plan["deployment"], registry=registry, secrets=dict(secrets))
+
+        def one(remote: Remote) -> dict[str, Any]:
+            remote.ensure_agent()
+            remote.call("back", order, timeout=_PULL_TIMEOUT)
+            return remote.call("abandon", order)
+
+        return self._remotes.each(one)[1]
+
+    def drain(self) -> list[SoundbiteError]:
+        """Stop what served before, after the time it has; return what failed, which harms nobody."""
+        seconds = float(self._plan["drain"])
+        order = self._order(seconds=seconds)
+        return self._remotes.each(lambda remote: remote.call("drain", order, timeout=seconds + _GRACE))[1]
+
+    def _order(self, **more: Any) -> dict[str, Any]:
+        return {"token": self._token, "deployment": self._plan["deployment"], **more}
+
+    @staticmethod
+    def _raise(failures: Sequence[SoundbiteError], kind: type[SoundbiteError]) -> None:
+        for failure in failures:
+            if isinstance(failure, Locked):
+                raise failure
+        if failures:
+            raise kind("\n".join(each.message for each in failures), next((e.hint for e in failures if e.hint), ""))
+
+
+def served(statuses: Iterable[Mapping[str, Any]]) -> set[str | None]:
+    """Return which deployments hosts serve, of what they told of themselves; one, where all is well."""
+    return {(each.get("serving") or {}).get("deployment") if each.get("live") else None for each in statuses}

@@ -1,0 +1,169 @@
+"""inv deploy.*: a release into an environment; a task for each environment that is deployed to."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from soundbite import environment as environments
+from tasks.asking import yes
+from tasks.command import ENV_HELP, JSON_HELP, REHEARSE_HELP, command
+
+if TYPE_CHECKING:
+    from invoke import Context
+
+    from soundbite.deployment import Wishes
+
+HELP = {
+    "release": "A release's id; default: the newest verified one stage before.",
+    "build": "Deploy what the working tree is: the first stage's default, elsewhere for a first deployment.",
+    "plan": "Say what would change, and change nothing.",
+    "yes": "Go on without asking.",
+    "resume": "Finish a deployment or rollback that was cut off.",
+    "abort": "Take back one that was cut off: what served before serves again.",
+    "reason": "Why; the audit trail keeps it.",
+    "override-bad": "Deploy a release that was marked bad; wants --reason.",
+    "irreversible": "Why this release cannot be taken back, for example a migration.",
+    "lock-wait": "How long to wait for somebody else's lock, for example 10m.",
+    "set": "KEY=VALUE: a setting for this deployment only; may be given several times.",
+    "rehearse": REHEARSE_HELP,
+    "json": JSON_HELP,
+}
+
+
+def run(name: str, flags: dict[str, Any]) -> None:
+    """Deploy to an environment as the flags say, and print how it ended."""
+    from soundbite import console, deployment
+    from soundbite.deployment import scene
+    from soundbite.errors import ConfigurationError
+
+    chosen = [flag for flag in ("plan", "resume", "abort") if flags[flag]]
+    if len(chosen) > 1:
+        raise ConfigurationError(f"--{' and --'.join(chosen)} are different things.", "Give one of them.")
+    here = scene.load(name, rehearsal=flags["rehearse"], overrides=_overrides(flags["set"] or []))
+    if flags["plan"]:
+        found = deployment.plan(here, _wishes(flags))
+    elif flags["resume"]:
+        found = deployment.resume(here)
+    elif flags["abort"]:
+        found = deployment.abort(here, flags["reason"])
+    else:
+        ask = partial(yes, question=f"Deploy this to {name}?", assume=flags["yes_"])
+        found = deployment.deploy(here, _wishes(flags), ask)
+    if flags["json"]:
+        console.result_json(found)
+    elif flags["plan"]:
+        _print_plan(found)
+    elif found.get("deployment"):
+        console.result(f"{name}: {found['deployment']} serves, {here.environment.app.url}")
+
+
+def _wishes(flags: dict[str, Any]) -> Wishes:
+    from soundbite.deployment import Wishes
+
+    same = ("release", "build", "override_bad", "reason", "irreversible")
+    wait = seconds(flags["lock_wait"])
+    return Wishes(**{name: flags[name] for name in same}, lock_wait=wait, rehearsal=flags["rehearse"])
+
+
+def _print_plan(found: dict[str, Any]) -> None:
+    from soundbite import console
+
+    console.result("\n".join(found["differences"]) or f"{found['before']} serves already; nothing would change.")
+    if found["infrastructure"]:
+        console.result(found["infrastructure"])
+    if found["bad"]:
+        console.warn(f"{found['release']} was marked bad: {found['bad']}")
+
+
+def named(env: str) -> str:
+    """Return the environment's name, if one was given.
+
+    Raises
+    ------
+    ConfigurationError
+        None was.
+    """
+    from soundbite.errors import ConfigurationError
+
+    if not env:
+        raise ConfigurationError("Say which environment.", f"--env=NAME: {', '.join(environments.deployable())}.")
+    return env
+
+
+def seconds(text: str) -> float:
+    """Return a duration such as 90s or 10m in seconds; empty is none.
+
+    Raises
+    ------
+    ConfigurationError
+        It is none.
+    """
+    from soundbite.environment import kinds
+    from soundbite.errors import ConfigurationError
+
+    if not text:
+        return 0.0
+    try:
+        return float(kinds.duration(0, 86400, "from 0s to 24h").parse(text))
+    except ValueError as error:
+        raise ConfigurationError(f"--lock-wait {error}, not {text!r}.") from None
+
+
+def _overrides(given: list[str]) -> dict[str, str]:
+    from soundbite.errors import ConfigurationError
+
+    for each in given:
+        if "=" not in each:
+            raise ConfigurationError(f"--set={each} has no value.", "--set=KEY=VALUE")
+    return dict(each.split("=", 1) for each in given)
+
+
+@command(default=True, help={"env": ENV_HELP, **HELP}, name="to", iterable=["set"])
+def to(
+    context: Context,
+    env: str = "",
+    release: str = "",
+    build: bool = False,
+    plan: bool = False,
+    yes_: bool = False,
+    resume: bool = False,
+    abort: bool = False,
+    reason: str = "",
+    override_bad: bool = False,
+    irreversible: str = "",
+    lock_wait: str = "",
+    set: Any = None,
+    rehearse: bool = False,
+    json: bool = False,
+) -> None:
+    """Deploy a release to the environment of --env."""
+    run(named(env), dict(locals()))
+
+
+def _task(environment: str) -> Any:
+    def deploy(
+        context: Context,
+        release: str = "",
+        build: bool = False,
+        plan: bool = False,
+        yes_: bool = False,
+        resume: bool = False,
+        abort: bool = False,
+        reason: str = "",
+        override_bad: bool = False,
+        irreversible: str = "",
+        lock_wait: str = "",
+        set: Any = None,
+        rehearse: bool = False,
+        json: bool = False,
+    ) -> None:
+        run(environment, dict(locals()))
+
+    deploy.__doc__ = f"Deploy a release to {environment}."
+    return command(help=HELP, name=environment, iterable=["set"])(deploy)
+
+
+def tasks() -> list[Any]:
+    """Return a task for each environment that is deployed to."""
+    return [_task(name) for name in environments.deployable()]
