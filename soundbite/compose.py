@@ -25,6 +25,9 @@ SERVICE_LABEL = "com.docker.compose.service"
 OWNER_LABEL = "soundbite.state"
 """Which folder of state a container belongs to: what tells ours from somebody else's of the same name."""
 
+REHEARSAL_LABEL = "soundbite.rehearsal"
+"""What a container, network or volume is to `inv rehearse.up`: host, registry or network."""
+
 SECRETS = "/run/secrets"
 """Where compose mounts secrets (compose specification, "secrets")."""
 

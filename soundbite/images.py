@@ -87,6 +87,12 @@ def tools(environment: Environment) -> Recipe:
     return Recipe(repository, paths.COMPOSE / "tools", "Dockerfile", "tools", ["*"])
 
 
+def host(environment: Environment) -> Recipe:
+    """Return the recipe of a rehearsal's hosts; the registry beside them is started from it too."""
+    repository = f"{environment.workflow.project.lower()}/host"
+    return Recipe(repository, paths.COMPOSE / "host", "Dockerfile", "host", ["*"])
+
+
 def build(recipe: Recipe, content: str, *, revision: str, created: str, secrets: Mapping[str, Path]) -> list[str]:
     """Return the command that builds an image.
 

@@ -121,7 +121,8 @@ def prune(keep: int, *, plan: bool = False) -> list[str]:
     current = {
         recipe.name(recipe.content())
         for name in environments.names()
-        for recipe in (images.api(environments.load(name)), images.tools(environments.load(name)))
+        for make in (images.api, images.processor, images.tools, images.host)
+        for recipe in [make(environments.load(name))]
     }
     seen: dict[tuple[str, str], int] = {}
     doomed: list[dict[str, Any]] = []

@@ -105,7 +105,9 @@ def of_versions(wanted: Mapping[str, Sequence[str]], cloud: Cloud) -> dict[str, 
         raise ConfigurationError(
             f"{len(problems)} secret(s) of {cloud.environment.name} cannot be read. Nothing was changed.\n"
             + "\n".join(problems),
-            "Make them again, or deploy with the newest: a version that is gone cannot come back.",
+            "A version that is gone cannot come back: deploy with the newest instead."
+            if any(version for _, version in wanted.values())
+            else "Make them (aws secretsmanager create-secret, aws ssm put-parameter), or ask for the right to read.",
         )
     return found
 

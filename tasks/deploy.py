@@ -44,7 +44,7 @@ def run(name: str, flags: dict[str, Any]) -> None:
     if flags["plan"]:
         found = deployment.plan(here, _wishes(flags))
     elif flags["resume"]:
-        found = deployment.resume(here)
+        found = deployment.resume(here, rehearsal=flags["rehearse"])
     elif flags["abort"]:
         found = deployment.abort(here, flags["reason"])
     else:

@@ -38,7 +38,9 @@ def status(context: Context, json: bool = False) -> None:
         console.result_json(found)
         return
     rows = [
-        (name, "", found[name]["address"], found[name]["state"]) for name in ("emulator", "registry") if found[name]
+        (name, "", found[name]["address"] or "", found[name]["state"])
+        for name in ("emulator", "registry")
+        if found[name]
     ]
     rows += [(each["name"], each["environment"], each["address"], each["state"]) for each in found["hosts"]]
     console.table(rows, heading=("what", "environment", "address", "state"))

@@ -192,6 +192,7 @@ def _begin(here: Scene, lock: Lock, found: Differences, wishes: Wishes, revision
         "contents": found.candidate.contents,
         "origin": found.candidate.origin.environment.name if found.candidate.origin else "",
         "assembly": found.assembly.digest,
+        "overrides": here.overrides,
         "secrets": found.secrets,
         **common(here, before, found.processor_version),
         "processor": {"function": function, "version": None},

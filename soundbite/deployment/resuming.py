@@ -25,8 +25,13 @@ if TYPE_CHECKING:
     from .scene import Scene
 
 
-def resume(here: Scene) -> dict[str, Any]:
+def resume(here: Scene, *, rehearsal: bool) -> dict[str, Any]:
     """Finish an operation that was cut off, from its plan in the ledger; any machine can.
+
+    Parameters
+    ----------
+    rehearsal:
+        Whether other environments that it needs are loaded with the rehearsal layer.
 
     Raises
     ------
@@ -35,9 +40,12 @@ def resume(here: Scene) -> dict[str, Any]:
     Locked
         It is still being worked on.
     """
+    here.cloud.require_account()
+    found = _interrupted(here)
+    if found and found.plan.get("overrides"):
+        here = scene.load(here.environment.name, rehearsal=rehearsal, overrides=found.plan["overrides"])
     with scene.preflight(here) as (remotes, _):
-        found = _interrupted(here)
-        prepare = _preparation(here, found[0], rehearsal=here.environment.emulated) if found else None
+        prepare = _preparation(here, found, rehearsal=rehearsal) if found else None
         lock, operation, record = _taken(here, "resume")
         if operation is None or record is None:
             return _nothing(here, lock)
@@ -70,11 +78,10 @@ def abort(here: Scene, reason: str = "") -> dict[str, Any]:
         return {"environment": here.environment.name, "aborted": operation.deployment, "serving": before}
 
 
-def _interrupted(here: Scene) -> tuple[Operation, Deployment] | None:
+def _interrupted(here: Scene) -> Operation | None:
     """Return what the lock says is being done, without taking it."""
     name = here.lock().look().holder.get("operation", "")
-    operation = here.ledger.operation(name) if name else None
-    return (operation, here.ledger.deployment(name)) if operation is not None else None
+    return here.ledger.operation(name) if name else None
 
 
 def _taken(here: Scene, why: str) -> tuple[Lock, Operation | None, Deployment | None]:

@@ -33,14 +33,17 @@ class Scene:
 
     Attributes
     ----------
+    overrides:
+        Settings given on the command line for this deployment only (`--set`).
     who:
         The caller's ARN (STS), once the account was checked.
     where:
         The machine, or the run in CI.
     """
 
-    def __init__(self, environment: Environment) -> None:
+    def __init__(self, environment: Environment, overrides: dict[str, str] | None = None) -> None:
         self.environment = environment
+        self.overrides = overrides or {}
         self.cloud = Cloud(environment)
         self.ledger = Ledger(self.cloud)
         self.who = ""
@@ -79,7 +82,7 @@ def load(name: str, *, rehearsal: bool, overrides: dict[str, str] | None = None)
             "which cannot be deployed to yet.",
             "PLATFORM=hosts can.",
         )
-    return Scene(environment)
+    return Scene(environment, overrides)
 
 
 @contextmanager

@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from soundbite import application, building, console, emulator, engine, images, locks, publishing, secrets
+from soundbite import application, building, compose, console, emulator, engine, images, locks, publishing, secrets
 from soundbite import environment as environments
 from soundbite.cloud import Cloud
 from soundbite.errors import ConfigurationError, SoundbiteError
-from soundbite.infrastructure import assembly, stacks
+from soundbite.infrastructure import assembly, functions, stacks
 from soundbite.parallel import workers
 from soundbite.platforms.fleet import Fleet, Image
 
@@ -154,9 +154,17 @@ def _deployed(cloud: Cloud) -> stacks.Output:
             stacks.bootstrap(cloud, step.tell)
             stacks.deploy(cloud, made, step.tell)
         secrets.make_missing(cloud.environment.app_env, cloud)
+        _point(cloud)
         done = f"{len(waiting)} stacks deployed" if waiting else "unchanged"
         step.detail = f"{name} in account {account}, {done}"
     return stacks.outputs(cloud)
+
+
+def _point(cloud: Cloud) -> None:
+    """Let the processor's newest code run: elsewhere a deployment's switch does."""
+    function = functions.name(cloud, stacks.outputs(cloud))
+    if function and not cloud.environment.local:
+        functions.point(cloud, function, functions.publish(cloud, function))
 
 
 def _said(fleet: Fleet, environment: Environment, image: Image) -> dict[str, Any]:
@@ -202,7 +210,10 @@ def _take_down(fleet: Fleet, but: set[str]) -> list[str]:
     with console.step("containers") as step:
         ran = fleet.take_down(but)
         step.detail = f"{', '.join(ran) or 'none'} taken down"
-    if emulator.NAME not in but and emulator.process(first).pid() is not None:
+    rehearsed = engine.containers(f"{compose.OWNER_LABEL}={fleet.folder}", compose.REHEARSAL_LABEL)
+    if rehearsed:
+        console.say("  emulated AWS goes on: the hosts of inv rehearse.up use it.")
+    elif emulator.NAME not in but and emulator.process(first).pid() is not None:
         with console.step("stop emulator") as step:
             step.detail = emulator.stop(first, emulator.process(first)) or "state saved"
         ran.append(emulator.NAME)

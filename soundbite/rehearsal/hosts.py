@@ -6,8 +6,6 @@ import shutil
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from soundbite import paths
-from soundbite.images import Recipe
 from soundbite.parallel import workers
 from soundbite.platforms.hosts import Host
 
@@ -37,12 +35,6 @@ IMAGES = "/mnt/images"
 """Where a host has the folder `Place.images`."""
 
 _AT_ONCE = 4
-
-
-def recipe(environment: Environment) -> Recipe:
-    """Return the recipe of the hosts' image, which the registry is started from too."""
-    repository = f"{environment.workflow.project.lower()}/host"
-    return Recipe(repository, paths.COMPOSE / "host", "Dockerfile", "host", ["*"])
 
 
 def name(environment: Environment, number: int) -> str:

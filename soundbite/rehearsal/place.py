@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 
     from soundbite.environment import Environment
 
-PART_LABEL = "soundbite.rehearsal"
-"""What a container, network or volume is to the rehearsal: host, registry or network."""
+PART_LABEL = compose.REHEARSAL_LABEL
 ENVIRONMENT_LABEL = "soundbite.environment"
 NUMBER_LABEL = "soundbite.host"
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from soundbite import engine
+
 from . import hosts
 from . import place as places
 
@@ -17,11 +19,12 @@ def status() -> dict[str, Any]:
     place = places.of(first)
     every = {places.name_of(each): each for each in place.containers()}
     registry = every.pop(place.registry, None)
+    port = next(iter(engine.published(place.registry) if registry else ()), None)
     return {
         "emulator": {"state": "running" if places.emulated(first) else "stopped", "address": first.endpoint_url},
         "registry": {
             "state": registry["State"]["Status"] if registry else "missing",
-            "address": str(first.image.repository).partition("/")[0],
+            "address": f"127.0.0.1:{port}" if port else None,
         },
         "hosts": [
             {

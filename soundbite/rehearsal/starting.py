@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from soundbite import building, console, emulator, engine, locks
+from soundbite import building, console, emulator, engine, images, locks, secrets
 from soundbite.cloud import Cloud
 from soundbite.errors import ConfigurationError
 from soundbite.parallel import workers
@@ -70,6 +70,9 @@ def up(name: str, count: int) -> list[dict[str, Any]]:
             step.detail = "sshd and engine of each answer"
         with console.step("instances") as step:
             step.detail = f"in account {environment.aws.account_id}, {instances.match(cloud, found)}"
+        with console.step("secrets") as step:
+            # A person sets them for real; a rehearsal makes up what is missing.
+            step.detail = ", ".join(secrets.make_missing(environment.app_env, cloud)) or "all there"
     return [
         {
             "name": each.name,
@@ -95,6 +98,6 @@ def _ground(environment: Environment, cloud: Cloud) -> Built:
 
 def _image(environment: Environment) -> Built:
     with console.step("image") as step:
-        built = building.image(hosts.recipe(environment), step.tell)
+        built = building.image(images.host(environment), step.tell)
         step.detail = f"{built.name}, {'built' if built.fresh else 'unchanged'}"
         return built

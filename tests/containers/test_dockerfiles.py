@@ -26,7 +26,12 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.xdist_group("dockerfiles")
 
 APP = ROOT / "app"
-DOCKERFILES = [APP / "Dockerfile", ROOT / "cdk" / "Dockerfile", ROOT / "compose" / "tools" / "Dockerfile"]
+DOCKERFILES = [
+    APP / "Dockerfile",
+    ROOT / "cdk" / "Dockerfile",
+    ROOT / "compose" / "tools" / "Dockerfile",
+    ROOT / "compose" / "host" / "Dockerfile",
+]
 LOCKS = [ROOT / "cdk" / "requirements.lock", ROOT / "compose" / "tools" / "requirements.lock"]
 HARDENED = ("--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--network=none")
 SETTINGS = {

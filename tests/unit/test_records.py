@@ -88,10 +88,9 @@ def test_what_a_newer_version_added_is_passed_over(record: Record, more: dict[st
 
 
 def test_what_an_older_version_did_not_know_has_a_default() -> None:
-    least = {
-        name: "x"
-        for name in ("id", "environment", "verb", "release", "image", "commit", "before", "who", "where", "started")
-    }
+    least = dict.fromkeys(
+        ("id", "environment", "verb", "release", "image", "commit", "before", "who", "where", "started"), "x"
+    )
     read = Deployment.read(json.dumps(least | {"number": 3, "source": None}))
     assert (read.number, read.outcome, read.verified, read.bad, read.hosts, read.seconds) == (3, "", False, "", [], 0.0)
 

@@ -152,6 +152,10 @@ class Remote:
             connection = _connection(host, self._environment)
             connection.open()
             connection.transport.set_keepalive(_KEEPALIVE)
+        except paramiko.hostkeys.InvalidHostKey as error:
+            raise HostFailed(
+                host, f"{_known_hosts(self._environment)} has a line that is no key: {error.line!r}.", "Mend that line."
+            ) from None
         except paramiko.BadHostKeyException as error:
             raise HostFailed(
                 host,

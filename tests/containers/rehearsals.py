@@ -1,0 +1,286 @@
+"""A rehearsed environment of a test's own: a small service, hosts, load, and what can be seen of them."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tests.conftest import Inv, clean_environ, free_ports
+from tests.containers import services
+from tests.containers.conftest import docker, remove
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+    from typing import Self
+
+ENVIRONMENT = "dev-aws-deployed"
+ACCOUNT = "111111111111"
+
+SERVER = """\
+// A service to deploy. `content` is its name, and behind that what ails it.
+import { chmodSync, readFileSync, rmSync } from 'node:fs';
+import { createServer } from 'node:http';
+const [name, ailment = ''] = readFileSync(new URL('content', import.meta.url), 'utf8').trim().split(' ');
+if (ailment === 'crash') { console.log('cannot start: no luck today'); process.exit(3); }
+const { SOCKET, RELEASE = '', GREETING = '', METRICS_TOKEN_FILE } = process.env;
+const token = METRICS_TOKEN_FILE ? readFileSync(METRICS_TOKEN_FILE, 'utf8').length : 0;
+const server = createServer((request, response) => {
+  if (ailment === 'broken') return void response.writeHead(500).end('broken within');
+  if (ailment === 'unready' && request.url === '/health/ready') return void response.writeHead(503).end('not ready');
+  const answer = JSON.stringify({ status: 'ok', name, release: RELEASE, greeting: GREETING, token });
+  request.resume();
+  if (request.url === '/slow') setTimeout(() => response.end(answer), 700);
+  else response.end(answer);
+});
+rmSync(SOCKET, { force: true });
+if (ailment !== 'deaf') server.listen(SOCKET, () => chmodSync(SOCKET, 0o666));
+else setInterval(() => {}, 1000);
+process.on('SIGTERM', () => server.close(() => process.exit(0)));
+"""
+
+DOCKERFILE = """\
+ARG NODE_IMAGE=node:24.19.0-trixie-slim
+FROM scratch AS processor
+COPY index.mjs /
+FROM ${{NODE_IMAGE}} AS production
+LABEL sbtest={name}
+COPY server.mjs content /app/
+USER 1000:1000
+CMD ["node", "/app/server.mjs"]
+"""
+
+
+@dataclass
+class Rehearsal:
+    """An environment, rehearsed.
+
+    Parameters
+    ----------
+    checkout:
+        Where `inv` runs; `another` gives a second one of the same rehearsal.
+    variables:
+        What makes the rehearsal the test's own.
+    """
+
+    checkout: services.Checkout
+    variables: dict[str, str]
+    hosts: list[str] = field(default_factory=list)
+    environment: str = ENVIRONMENT
+
+    @property
+    def inv(self) -> Inv:
+        """Run `inv` in its checkout."""
+        return Inv(self.checkout.root, {**self.checkout.inv.variables, **self.variables})
+
+    def up(self, hosts: int) -> None:
+        """Bring its hosts up."""
+        done = self.run("rehearse.up", f"--hosts={hosts}", "--json", rehearse=False)
+        self.hosts = [each["address"] for each in json.loads(done.stdout)]
+
+    def write(self, content: str) -> None:
+        """Make the service another: its name, and behind it what ails it."""
+        self.checkout.write(content, DOCKERFILE)
+        (self.checkout.app / "server.mjs").write_text(SERVER, encoding="utf-8")
+        text = f"export const handler = async () => {json.dumps(content)};\n"
+        (self.checkout.app / "index.mjs").write_text(text, encoding="utf-8")
+
+    def run(
+        self, task: str, *arguments: str, code: int = 0, rehearse: bool = True, timeout: float = 170, **more: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a task on it, and see that it ends as it should."""
+        done = self.inv(*self.command(task, *arguments, rehearse=rehearse), timeout=timeout, **more)
+        assert done.returncode == code, f"{task} ended with {done.returncode}, not {code}:\n{done.stderr}{done.stdout}"
+        assert "Traceback" not in done.stderr
+        return done
+
+    def command(self, task: str, *arguments: str, rehearse: bool = True) -> list[str]:
+        """Return a task's words."""
+        named = [] if task.startswith(("deploy.", "releases.")) else [f"--env={self.environment}"]
+        return [task, *named, *(["--rehearse"] if rehearse else []), *arguments]
+
+    def deploy(self, content: str = "", *arguments: str, code: int = 0, **more: str) -> str:
+        """Deploy a service of some content, and return what was said on stderr."""
+        if content:
+            self.write(content)
+        return self.run(f"deploy.{self.environment}", *arguments, code=code, **more).stderr
+
+    def json(self, task: str, *arguments: str, code: int = 0) -> Any:
+        """Return what a task tells."""
+        return json.loads(self.run(task, "--json", *arguments, code=code).stdout)
+
+    def start(self, *arguments: str, task: str = "") -> subprocess.Popen[str]:
+        """Start a deployment, or another task, to be interrupted."""
+        words = self.command(task or f"deploy.{self.environment}", *arguments)
+        return self.inv.start(*words)
+
+    def answers(self, path: str = "/who") -> list[dict[str, Any]]:
+        """Return what each host answers."""
+        return [answer(host, path) for host in self.hosts]
+
+    def names(self) -> set[str]:
+        """Return the names of what serves, on all hosts."""
+        return {str(each["name"]) for each in self.answers()}
+
+    def aws(self, service: str) -> Any:
+        """Return a client of its emulated AWS."""
+        import boto3
+
+        return boto3.client(
+            service,
+            endpoint_url=f"http://172.17.0.1:{self.variables['EMULATOR_PORT']}",
+            region_name="eu-central-1",
+            aws_access_key_id=ACCOUNT,
+            aws_secret_access_key="test",
+        )
+
+    def alias(self) -> str:
+        """Return what the processor's alias answers with: the content that it was made from."""
+        function = next(each["FunctionName"] for each in self.aws("lambda").list_functions()["Functions"])
+        return str(json.loads(self.aws("lambda").invoke(FunctionName=f"{function}:live")["Payload"].read()))
+
+    def host(self, number: int, *command: str) -> str:
+        """Run a command in one of the hosts, past the workflow."""
+        return docker("exec", self.container(number), *command)
+
+    def container(self, number: int) -> str:
+        """Return the name of the container that a host is, counted from 1."""
+        return f"{self.variables['PROXY_PROJECT']}-{self.environment}-host-{number}"
+
+    def another(self, name: str) -> Rehearsal:
+        """Return the same rehearsal from another checkout."""
+        return Rehearsal(self.checkout.beside(name), self.variables, self.hosts)
+
+    def down(self) -> None:
+        """Take everything down, whatever became of it."""
+        subprocess.run(
+            self.inv.argv("rehearse.down"), env=clean_environ(**self.inv.variables), timeout=90, check=False,
+            capture_output=True,
+        )  # fmt: skip
+        remove(self.variables["PROXY_PROJECT"])
+        self.checkout.clean()
+
+
+def rehearsal(project: Path, unique: str, home: Path, state: Path) -> Rehearsal:
+    """Make a rehearsal of a copy of the project; nothing runs yet."""
+    emulator, registry = free_ports(2)
+    made = services.checkout(project, unique, home, APP_IMAGE_INPUTS='"Dockerfile content server.mjs index.mjs"')
+    made.put("rehearsal", APP_ENV_GREETING="hello")
+    variables = {
+        "PROXY_PROJECT": unique,
+        "EMULATOR_PORT": str(emulator),
+        "STATE_DIR": str(state),
+        "IMAGE_REPOSITORY": f"127.0.0.1:{registry}/{ENVIRONMENT}/api",
+        "LOCK_LEASE": "3s",
+        "HOSTS_DRAIN": "1s",
+        "APP_START_TIMEOUT": "10s",
+    }
+    return Rehearsal(made, variables)
+
+
+def answer(host: str, path: str = "/who") -> dict[str, Any]:
+    """Ask a host once."""
+    connection = http.client.HTTPConnection(host, 80, timeout=5)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        body = response.read()
+        assert response.status == 200, (response.status, body)
+        return dict(json.loads(body))
+    finally:
+        connection.close()
+
+
+class Load:
+    """Clients that keep their connections and never retry, on every host; a `with` statement starts and ends them.
+
+    Parameters
+    ----------
+    rate:
+        Requests a second, in all; every fifth is a POST. The timeout of each is 5 s.
+    """
+
+    def __init__(self, hosts: Sequence[str], rate: float = 200, clients: int = 6) -> None:
+        self.failed: list[str] = []
+        self.served: dict[str, int] = {}
+        self._ended = threading.Event()
+        self._counting = threading.Lock()
+        pause = clients / rate
+        self._threads = [
+            threading.Thread(target=self._client, args=(hosts[each % len(hosts)], pause, each), daemon=True)
+            for each in range(clients)
+        ]
+
+    @property
+    def count(self) -> int:
+        """How many requests were answered or failed."""
+        return sum(self.served.values()) + len(self.failed)
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        for thread in self._threads:
+            thread.join(10)
+
+    def _client(self, host: str, pause: float, number: int) -> None:
+        connection = http.client.HTTPConnection(host, 80, timeout=5)
+        due = time.monotonic()
+        while not self._ended.is_set():
+            number += 1
+            try:
+                post = number % 5 == 0
+                connection.request("POST" if post else "GET", "/who", body=b"{}" if post else None)
+                response = connection.getresponse()
+                body = response.read()
+                ok = response.status == 200
+                what = str(json.loads(body)["name"]) if ok else f"{host}: {response.status} {body[:100]!r}"
+            except (OSError, http.client.HTTPException, ValueError, KeyError) as error:
+                ok, what = False, f"{host}: {type(error).__name__} {error}"
+                connection.close()
+                connection = http.client.HTTPConnection(host, 80, timeout=5)
+            with self._counting:
+                if ok:
+                    self.served[what] = self.served.get(what, 0) + 1
+                else:
+                    self.failed.append(what)
+            due = max(due + pause, time.monotonic() - 1)
+            self._ended.wait(max(0.0, due - time.monotonic()))
+        connection.close()
+
+
+def ended(process: subprocess.Popen[str], within: float = 120) -> tuple[int, str]:
+    """Return a started task's exit code and all it said; it is killed where it does not end."""
+    try:
+        said, _ = process.communicate(timeout=within)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        said, _ = process.communicate(timeout=10)
+        raise AssertionError(f"it did not end within {within:.0f} s:\n{said}") from None
+    return process.returncode, said
+
+
+def until_said(process: subprocess.Popen[str], word: str, within: float = 120) -> list[str]:
+    """Read what a started task says until a line has a word; return the lines so far."""
+    assert process.stdout is not None
+    lines: list[str] = []
+    timer = threading.Timer(within, lambda: os.killpg(process.pid, signal.SIGKILL))
+    timer.start()
+    try:
+        for line in process.stdout:
+            lines.append(line)
+            if word in line:
+                return lines
+    finally:
+        timer.cancel()
+    raise AssertionError(f"it never said {word!r}:\n{''.join(lines)}")

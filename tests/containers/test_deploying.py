@@ -1,0 +1,113 @@
+"""Releases on three rehearsed hosts, under load: one goes out, another, a third fails and goes back, and a rollback."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.containers.rehearsals import Load, Rehearsal, rehearsal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = [pytest.mark.timeout(400)]
+
+
+@pytest.fixture
+def place(project: Path, unique: str, tmp_path: Path) -> Iterator[Rehearsal]:
+    made = rehearsal(project, unique, tmp_path / "home", tmp_path / "state")
+    try:
+        yield made
+    finally:
+        made.down()
+
+
+def test_three_hosts_two_releases_a_failure_and_a_rollback_under_load(place: Rehearsal) -> None:
+    place.up(3)
+    planned = place.deploy("first", "--plan")
+    assert "nothing" not in planned
+    assert place.json("hosts.list")[0]["deployment"] is None  # a plan changes nothing
+
+    place.deploy()
+    assert place.names() == {"first"}
+    assert place.alias() == "first"
+    assert all(each["token"] > 10 for each in place.answers())  # the secret is there as a file
+    assert {each["greeting"] for each in place.answers()} == {"hello"}
+
+    with Load(place.hosts) as load:
+        second = place.deploy("second")
+        assert "configuration" not in second
+        assert place.names() == {"second"}
+        assert place.alias() == "second"
+
+        # A deploy of what serves changes nothing and says so.
+        began = time.monotonic()
+        assert "serves already on 3 hosts; nothing to do" in place.deploy()
+        assert time.monotonic() - began < 15
+
+        failed = place.deploy("third crash", code=5)
+        assert "no luck today" in failed  # the container's own words
+        assert f"{place.environment}-2 serves, as before" in failed
+        assert place.names() == {"second"}
+        assert place.alias() == "second"
+
+        failed = place.deploy("fourth unready", code=5)
+        assert "/health/ready" in failed
+        assert place.names() == {"second"}
+
+        # Configuration alone is a deployment too.
+        place.write("second")
+        place.deploy("", "--set=APP_ENV_GREETING=good day")
+        assert {each["greeting"] for each in place.answers()} == {"good day"}
+
+        place.run("rollback", "--reason=too formal")
+        assert {each["greeting"] for each in place.answers()} == {"hello"}
+        assert place.names() == {"second"}
+
+        place.run("rollback", "--to=dev-aws-deployed-1", "--reason=second is worse")
+        assert place.names() == {"first"}
+        assert place.alias() == "first"
+        count = load.count
+    assert load.failed == []
+    assert set(load.served) == {"first", "second"}
+    assert count > 1000
+
+    # The release that was left is bad now, and says so.
+    refused = place.deploy("second", code=3)
+    assert "was marked bad" in refused
+    assert "second is worse" in refused
+    assert "wants a reason" in place.deploy("", "--override-bad", code=2)
+    place.deploy("", "--override-bad", "--reason=mended elsewhere")
+    assert place.names() == {"second"}
+
+    history = place.json("history")
+    assert [(each["id"].rpartition("-")[2], each["verb"], each["state"]) for each in history] == [
+        ("8", "deploy", "verified"),
+        ("7", "rollback", "verified"),
+        ("6", "rollback", "verified"),
+        ("5", "deploy", "verified"),
+        ("4", "deploy", "failed"),
+        ("3", "deploy", "failed"),
+        ("2", "deploy", "verified"),
+        ("1", "deploy", "verified"),
+    ]
+    assert [each["id"] for each in history if each["serving"]] == [f"{place.environment}-8"]
+    trail = place.json("audit")
+    assert [each["outcome"] for each in trail] == [
+        *("succeeded", "succeeded", "failed", "failed"),
+        *("succeeded", "succeeded", "succeeded", "succeeded"),
+    ]
+    assert all(re.fullmatch(r"arn:aws:iam::111111111111:\S+", each["who"]) for each in trail)
+    assert {each["colour"] for each in place.json("hosts.list")} <= {"blue", "green"}
+    # What is old is gone: three deployments stay startable on each host.
+    assert all(len(each["deployments"]) == 3 for each in place.json("hosts.list"))
+
+    # Without the ledger, by the hosts' own records.
+    place.run("hosts.switch", "--offline", f"--confirm={place.environment}", EMULATOR_PORT="1")
+    assert place.names() == {"first"}
+    place.run("hosts.converge")
+    assert place.names() == {"second"}
