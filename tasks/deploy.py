@@ -26,6 +26,7 @@ HELP = {
     "irreversible": "Why this release cannot be taken back, for example a migration.",
     "lock-wait": "How long to wait for somebody else's lock, for example 10m.",
     "set": "KEY=VALUE: a setting for this deployment only; may be given several times.",
+    "without": "A host to leave out, for example one that is down; may be given several times.",
     "rehearse": REHEARSE_HELP,
     "json": JSON_HELP,
 }
@@ -41,6 +42,7 @@ def run(name: str, flags: dict[str, Any]) -> None:
     if len(chosen) > 1:
         raise ConfigurationError(f"--{' and --'.join(chosen)} are different things.", "Give one of them.")
     here = scene.load(name, rehearsal=flags["rehearse"], overrides=_overrides(flags["set"] or []))
+    here.without = flags["without"] or []
     if flags["plan"]:
         found = deployment.plan(here, _wishes(flags))
     elif flags["resume"]:
@@ -119,7 +121,7 @@ def _overrides(given: list[str]) -> dict[str, str]:
     return dict(each.split("=", 1) for each in given)
 
 
-@command(default=True, help={"env": ENV_HELP, **HELP}, name="to", iterable=["set"])
+@command(default=True, help={"env": ENV_HELP, **HELP}, name="to", iterable=["set", "without"])
 def to(
     context: Context,
     env: str = "",
@@ -134,6 +136,7 @@ def to(
     irreversible: str = "",
     lock_wait: str = "",
     set: Any = None,
+    without: Any = None,
     rehearse: bool = False,
     json: bool = False,
 ) -> None:
@@ -155,13 +158,14 @@ def _task(environment: str) -> Any:
         irreversible: str = "",
         lock_wait: str = "",
         set: Any = None,
+        without: Any = None,
         rehearse: bool = False,
         json: bool = False,
     ) -> None:
         run(environment, dict(locals()))
 
     deploy.__doc__ = f"Deploy a release to {environment}."
-    return command(help=HELP, name=environment, iterable=["set"])(deploy)
+    return command(help=HELP, name=environment, iterable=["set", "without"])(deploy)
 
 
 def tasks() -> list[Any]:

@@ -62,7 +62,7 @@ def aws(
     )
 
 
-@command(name="aws-deployed", help=deploy.HELP, iterable=["set"])
+@command(name="aws-deployed", help=deploy.HELP, iterable=["set", "without"])
 def aws_deployed(
     context: Context,
     release: str = "",
@@ -76,6 +76,7 @@ def aws_deployed(
     irreversible: str = "",
     lock_wait: str = "",
     set: Any = None,
+    without: Any = None,
     rehearse: bool = False,
     json: bool = False,
 ) -> None:

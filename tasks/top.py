@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tasks.command import ENV_HELP, JSON_HELP, REHEARSE_HELP, command, exit_with
 
@@ -95,9 +95,11 @@ def test(context: Context, only: str = "", pytest_: str = "") -> None:
         "override-bad": "Go back to one that is bad or was never verified; wants --reason.",
         "keep-infrastructure": "Leave the infrastructure as it is.",
         "lock-wait": "How long to wait for somebody else's lock, for example 10m.",
+        "without": "A host to leave out, for example one that is down; may be given several times.",
         "rehearse": "With the rehearsal layer: on this machine only.",
         "json": JSON_HELP,
-    }
+    },
+    iterable=["without"],
 )
 def rollback(
     context: Context,
@@ -109,6 +111,7 @@ def rollback(
     override_bad: bool = False,
     keep_infrastructure: bool = False,
     lock_wait: str = "",
+    without: Any = None,
     rehearse: bool = False,
     json: bool = False,
 ) -> None:
@@ -121,6 +124,7 @@ def rollback(
     from tasks.deploy import named, seconds
 
     here = scene.load(named(env), rehearsal=rehearse)
+    here.without = without or []
     found = deployment.rollback(
         here,
         partial(yes, question=f"Roll {env} back?", assume=yes_),

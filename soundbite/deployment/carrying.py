@@ -76,8 +76,7 @@ class Carrier:
         except Locked:
             raise  # it is somebody else's now
         except SoundbiteError as failed:
-            self._left(failed)
-            raise
+            raise self._left(failed) from None
         except BaseException:
             self.leave_interrupted()
             raise
@@ -241,7 +240,7 @@ class Carrier:
 
     def _taken_back(self, failed: SoundbiteError) -> SoundbiteError:
         name, before = self.scene.environment.name, self.plan["before"]["deployment"]
-        if self.operation.verb == ROLLBACK:
+        if self.operation.verb == ROLLBACK and isinstance(failed, SwitchFailed):
             self.leave_interrupted()
             return SoundbiteError(
                 f"The rollback {self.plan['deployment']} failed, and a rollback is never taken back by itself:\n"
@@ -264,17 +263,24 @@ class Carrier:
         serves = f"{before} serves, as before." if before else "Nothing serves, as before."
         return WentBack(f"{why}\n{serves}", failed.hint)
 
-    def _left(self, failed: SoundbiteError) -> None:
+    def _left(self, failed: SoundbiteError) -> SoundbiteError:
         """End what failed where no host was switched: away with what was staged, and the lock given back."""
         if self.operation.state in {SWITCHED, RECORDED}:
             self.leave_interrupted()
-            return
+            return failed
+        name, before = self.scene.environment.name, self.plan["before"]["deployment"]
+        serves = f"Nothing was switched; {before or 'nothing'} serves, as before."
         try:
-            if self.operation.state == STAGED or "bundle" in self.plan:
+            if "bundle" in self.plan:
                 self.remotes.each(lambda remote: remote.call("abandon", {"token": self.lock.token}))
             self._ended("failed", failed.message)
         except SoundbiteError:
             self.leave_interrupted()
+            return type(failed)(
+                f"{failed.message}\n{serves} The ledger could not be told how it ended.",
+                f"When it is back: inv deploy.{name} --abort, or --resume.",
+            )
+        return type(failed)(f"{failed.message}\n{serves}", failed.hint)
 
     def _rollout(self, tell: Callable[[str], None]) -> Rollout:
         return Rollout(self.remotes, self.plan, self.lock.token, tell)

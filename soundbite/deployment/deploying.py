@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from soundbite import application, console
-from soundbite.errors import ConfigurationError, Refused
+from soundbite.errors import ConfigurationError, Locked, Refused
 from soundbite.infrastructure import functions, stacks
 from soundbite.platforms.hosts import bundle
 from soundbite.releases import Deployment, Operation
@@ -92,6 +92,7 @@ def deploy(here: Scene, wishes: Wishes, confirm: Callable[[str], None]) -> dict[
     """
     with scene.preflight(here) as (remotes, statuses):
         revision = scene.require_clean(here)
+        require_free(here, wishes.lock_wait)
         candidate = releasing.choose(here, wishes.release, build=wishes.build, rehearsal=wishes.rehearsal)
         found = planning.compare(here, candidate, statuses)
         if found.nothing and found.before is not None:
@@ -144,19 +145,34 @@ def released_on_failure(lock: Lock) -> Iterator[None]:
         raise
 
 
+def require_free(here: Scene, wait: float) -> None:
+    """Refuse at once where somebody else is at work and is not waited for.
+
+    Raises
+    ------
+    Locked
+        The message says who.
+    """
+    try:
+        if not wait:
+            here.lock().require_free()
+    except ConfigurationError:
+        return  # no ledger yet
+
+
 def require_unchanged(here: Scene, before: Deployment | None) -> None:
     """Refuse where something else serves than when the plan was made.
 
     Raises
     ------
-    Refused
+    Locked
         Somebody deployed meanwhile.
     """
     now = planning.serving(here)
     if (now.id if now else None) != (before.id if before else None):
-        raise Refused(
-            f"{now.id if now else 'Nothing'} serves now: somebody deployed since the plan was made. "
-            "Nothing was changed.",
+        who = f", by {now.who} on {now.where}" if now else ""
+        raise Locked(
+            f"{now.id if now else 'Nothing'} serves now: somebody was faster{who}. Nothing was changed.",
             "Look at it again: --plan.",
         )
 

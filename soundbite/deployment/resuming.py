@@ -43,7 +43,9 @@ def resume(here: Scene, *, rehearsal: bool) -> dict[str, Any]:
     here.cloud.require_account()
     found = _interrupted(here)
     if found and found.plan.get("overrides"):
+        without = here.without
         here = scene.load(here.environment.name, rehearsal=rehearsal, overrides=found.plan["overrides"])
+        here.without = without
     with scene.preflight(here) as (remotes, _):
         prepare = _preparation(here, found, rehearsal=rehearsal) if found else None
         lock, operation, record = _taken(here, "resume")

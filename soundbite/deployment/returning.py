@@ -14,7 +14,7 @@ from soundbite.releases.records import ROLLBACK
 
 from . import planning, scene
 from .carrying import Carrier, prepare_rollback
-from .deploying import begin, common, released_on_failure, require_unchanged, result
+from .deploying import begin, common, released_on_failure, require_free, require_unchanged, result
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,6 +57,8 @@ def rollback(
         It is unknown, or something that it needs is gone: said before anything is changed.
     """
     with scene.preflight(here) as (remotes, statuses):
+        if not plan:
+            require_free(here, lock_wait)
         now = planning.serving(here)
         target = _target(here, now, to)
         _require_good(target, override_bad=override_bad, reason=reason)

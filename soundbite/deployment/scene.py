@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from soundbite.environment import Environment
-    from soundbite.platforms.hosts import Remotes
+    from soundbite.platforms.hosts import Host, Remotes
 
 _CI = (("GITHUB_RUN_ID", "GitHub run"), ("CI_JOB_URL", "CI job"), ("BUILD_URL", "build"))
 """Variables by which CI systems name what is running."""
@@ -35,6 +35,8 @@ class Scene:
     ----------
     overrides:
         Settings given on the command line for this deployment only (`--set`).
+    without:
+        Hosts that are left out, by name, id or address.
     who:
         The caller's ARN (STS), once the account was checked.
     where:
@@ -44,6 +46,7 @@ class Scene:
     def __init__(self, environment: Environment, overrides: dict[str, str] | None = None) -> None:
         self.environment = environment
         self.overrides = overrides or {}
+        self.without: list[str] = []
         self.cloud = Cloud(environment)
         self.ledger = Ledger(self.cloud)
         self.who = ""
@@ -102,16 +105,32 @@ def preflight(scene: Scene, *, with_hosts: bool = True) -> Iterator[tuple[Remote
             who = submit(scene.cloud.require_account)
             found = submit(partial(hosts.find, scene.cloud))
             scene.who = who.result()
-        remotes = hosts.Remotes(found.result() if with_hosts else [], scene.environment)
+        remotes = hosts.Remotes(_chosen(scene, found.result()) if with_hosts else [], scene.environment)
         with_all, failures = remotes.each(lambda remote: remote.status())
         if failures:
             remotes.close()
+            hint = next((each.hint for each in failures if each.hint), "")
             raise SoundbiteError(
-                "\n".join(each.message for each in failures), next((each.hint for each in failures if each.hint), "")
+                "\n".join(each.message for each in failures) + "\nNothing was changed.",
+                f"{hint} --without=HOST leaves a host out.".strip(),
             )
         step.detail = f"{scene.environment.name}: account {scene.environment.aws.account_id}, {len(with_all)} hosts"
     with remotes:
         yield remotes, with_all
+
+
+def _chosen(scene: Scene, found: list[Host]) -> list[Host]:
+    for name in scene.without:
+        if not any(name in {each.name, each.id, each.address} for each in found):
+            raise ConfigurationError(
+                f"{scene.environment.name} has no host {name!r}.", f"It has {', '.join(each.name for each in found)}."
+            )
+    chosen = [each for each in found if not {each.name, each.id, each.address} & set(scene.without)]
+    if not chosen:
+        raise ConfigurationError("--without leaves no host over.")
+    if len(chosen) < len(found):
+        console.warn(f"Left out: {', '.join(scene.without)}. inv hosts.converge brings them to what serves later.")
+    return chosen
 
 
 def require_clean(scene: Scene) -> str:

@@ -138,6 +138,20 @@ class Lock:
                 console.say(f"  waiting for the lock of {self._name}, {until - now:.0f} s more: {seen.told()}")
             time.sleep(min(_POLL, until - now))
 
+    def require_free(self) -> None:
+        """Refuse where somebody has it; takes nothing.
+
+        Raises
+        ------
+        Locked
+            Somebody has it, or left it in the middle of something.
+        """
+        seen = self.look()
+        if seen.state == INTERRUPTED:
+            raise self._interrupted(seen)
+        if seen.state != FREE:
+            raise self._held(seen, 0)
+
     def take_over(self, holder: dict[str, str]) -> Seen:
         """Take the lock of an operation that was interrupted, or whose holder is dead.
 

@@ -106,7 +106,7 @@ class Rehearsal:
         named = [] if task.startswith(("deploy.", "releases.")) else [f"--env={self.environment}"]
         return [task, *named, *(["--rehearse"] if rehearse else []), *arguments]
 
-    def deploy(self, content: str = "", *arguments: str, code: int = 0, **more: str) -> str:
+    def deploy(self, content: str = "", *arguments: str, code: int = 0, **more: Any) -> str:
         """Deploy a service of some content, and return what was said on stderr."""
         if content:
             self.write(content)
@@ -133,7 +133,8 @@ class Rehearsal:
         """Return a client of its emulated AWS."""
         import boto3
 
-        return boto3.client(
+        session: Any = boto3
+        return session.client(
             service,
             endpoint_url=f"http://172.17.0.1:{self.variables['EMULATOR_PORT']}",
             region_name="eu-central-1",

@@ -26,7 +26,7 @@ def place(project: Path, unique: str, tmp_path: Path) -> Iterator[Rehearsal]:
         made.down()
 
 
-def test_three_hosts_two_releases_a_failure_and_a_rollback_under_load(place: Rehearsal) -> None:
+def test_three_hosts_two_releases_a_failure_and_a_rollback_under_load(place: Rehearsal) -> None:  # noqa: PLR0915 - a story
     place.up(3)
     planned = place.deploy("first", "--plan")
     assert "nothing" not in planned

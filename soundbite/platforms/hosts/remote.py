@@ -15,7 +15,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from soundbite import console, paths
+from soundbite import console, paths, shell
 from soundbite.errors import Locked, SoundbiteError
 from soundbite.parallel import workers
 
@@ -251,6 +251,7 @@ def _connection(host: Host, environment: Environment) -> Any:
         connect |= {"key_filename": str(paths.ROOT / settings.key), "look_for_keys": False, "allow_agent": False}
     gateway: Any = None
     if settings.gateway == "ssm":
+        shell.find("aws")
         document = "--document-name AWS-StartSSHSession --parameters portNumber=%p"
         profile = f" --profile {shlex.quote(environment.aws.profile)}" if environment.aws.profile else ""
         gateway = f"aws ssm start-session --target %h {document} --region {environment.aws.region}{profile}"
