@@ -92,7 +92,11 @@ def inv() -> Inv:
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """Return a copy of the workflow to break: its tasks, library, env and compose files, with the rest linked."""
-    root = tmp_path / "project"
+    return copied(tmp_path / "project")
+
+
+def copied(root: Path) -> Path:
+    """Copy the workflow to a new folder, to be broken."""
     root.mkdir()
     for name in ("tasks.py", "tasks", "soundbite", "envs", "compose", "requirements.lock", "pyproject.toml"):
         source = ROOT / name

@@ -25,36 +25,67 @@ ENVIRONMENT = "dev-aws-deployed"
 ACCOUNT = "111111111111"
 
 SERVER = """\
-// A service to deploy. `content` is its name, and behind that what ails it.
-import { chmodSync, readFileSync, rmSync } from 'node:fs';
-import { createServer } from 'node:http';
-const [name, ailment = ''] = readFileSync(new URL('content', import.meta.url), 'utf8').trim().split(' ');
-if (ailment === 'crash') { console.log('cannot start: no luck today'); process.exit(3); }
-const { SOCKET, RELEASE = '', GREETING = '', METRICS_TOKEN_FILE } = process.env;
-const token = METRICS_TOKEN_FILE ? readFileSync(METRICS_TOKEN_FILE, 'utf8').length : 0;
-const server = createServer((request, response) => {
-  if (ailment === 'broken') return void response.writeHead(500).end('broken within');
-  if (ailment === 'unready' && request.url === '/health/ready') return void response.writeHead(503).end('not ready');
-  const answer = JSON.stringify({ status: 'ok', name, release: RELEASE, greeting: GREETING, token });
-  request.resume();
-  if (request.url === '/slow') setTimeout(() => response.end(answer), 700);
-  else response.end(answer);
-});
-rmSync(SOCKET, { force: true });
-if (ailment !== 'deaf') server.listen(SOCKET, () => chmodSync(SOCKET, 0o666));
-else setInterval(() => {}, 1000);
-process.on('SIGTERM', () => server.close(() => process.exit(0)));
+# A service to deploy. `content` is its name, and behind that what ails it.
+import json, os, signal, sys, threading, time
+from http.server import BaseHTTPRequestHandler
+from socketserver import ThreadingMixIn, UnixStreamServer
+
+name, ailment = (open('/app/content').read().split() + [''])[:2]
+if ailment == 'crash':
+    sys.exit('cannot start: no luck today')
+secret = os.environ.get('METRICS_TOKEN_FILE')
+told = {'status': 'ok', 'name': name, 'release': os.environ.get('RELEASE', ''),
+        'greeting': os.environ.get('GREETING', ''), 'token': len(open(secret).read()) if secret else 0}
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = 'HTTP/1.1'
+
+    def do_GET(self):
+        self.rfile.read(int(self.headers.get('Content-Length', 0)))
+        status, body = 200, json.dumps(told).encode()
+        if ailment == 'broken':
+            status, body = 500, b'broken within'
+        elif ailment == 'unready' and self.path == '/health/ready':
+            status, body = 503, b'not ready'
+        elif self.path == '/slow':
+            time.sleep(0.7)
+        self.send_response(status)
+        self.send_header('Content-Length', str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_POST = do_GET
+
+    def log_message(self, *_):
+        pass
+
+
+class Server(ThreadingMixIn, UnixStreamServer):
+    request_queue_size = 128
+
+
+if ailment == 'deaf':
+    signal.pause()
+path = os.environ['SOCKET']
+if os.path.exists(path):
+    os.unlink(path)
+server = Server(path, Handler)
+os.chmod(path, 0o666)
+signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
+server.serve_forever(0.05)
+server.server_close()
 """
 
 DOCKERFILE = """\
-ARG NODE_IMAGE=node:24.19.0-trixie-slim
+ARG PYTHON_IMAGE=python:3.13-slim-trixie
 FROM scratch AS processor
 COPY index.mjs /
-FROM ${{NODE_IMAGE}} AS production
+FROM ${{PYTHON_IMAGE}} AS production
 LABEL sbtest={name}
-COPY server.mjs content /app/
+COPY server.py content /app/
 USER 1000:1000
-CMD ["node", "/app/server.mjs"]
+CMD ["python3", "-u", "/app/server.py"]
 """
 
 
@@ -85,11 +116,11 @@ class Rehearsal:
         done = self.run("rehearse.up", f"--hosts={hosts}", "--json", rehearse=False)
         self.hosts = [each["address"] for each in json.loads(done.stdout)]
 
-    def write(self, content: str) -> None:
-        """Make the service another: its name, and behind it what ails it."""
+    def write(self, content: str, processor: str = "processor") -> None:
+        """Make the service another: its name, and behind it what ails it; and what the processor answers."""
         self.checkout.write(content, DOCKERFILE)
-        (self.checkout.app / "server.mjs").write_text(SERVER, encoding="utf-8")
-        text = f"export const handler = async () => {json.dumps(content)};\n"
+        (self.checkout.app / "server.py").write_text(SERVER, encoding="utf-8")
+        text = f"export const handler = async () => {json.dumps(processor)};\n"
         (self.checkout.app / "index.mjs").write_text(text, encoding="utf-8")
 
     def run(
@@ -106,15 +137,29 @@ class Rehearsal:
         named = [] if task.startswith(("deploy.", "releases.")) else [f"--env={self.environment}"]
         return [task, *named, *(["--rehearse"] if rehearse else []), *arguments]
 
-    def deploy(self, content: str = "", *arguments: str, code: int = 0, **more: Any) -> str:
+    def deploy(
+        self, content: str = "", *arguments: str, processor: str = "processor", code: int = 0, **more: Any
+    ) -> str:
         """Deploy a service of some content, and return what was said on stderr."""
         if content:
-            self.write(content)
+            self.write(content, processor)
         return self.run(f"deploy.{self.environment}", *arguments, code=code, **more).stderr
 
     def json(self, task: str, *arguments: str, code: int = 0) -> Any:
         """Return what a task tells."""
         return json.loads(self.run(task, "--json", *arguments, code=code).stdout)
+
+    def told(self, *tasks: str) -> list[Any]:
+        """Return what several tasks tell, run in one go."""
+        words = [word for task in tasks for word in self.command(task, "--json")]
+        done = self.inv(*words, timeout=120)
+        assert done.returncode == 0, done.stderr
+        decoder, text, found = json.JSONDecoder(), done.stdout.strip(), []
+        while text:
+            value, end = decoder.raw_decode(text)
+            found.append(value)
+            text = text[end:].strip()
+        return found
 
     def start(self, *arguments: str, task: str = "") -> subprocess.Popen[str]:
         """Start a deployment, or another task, to be interrupted."""
@@ -172,7 +217,7 @@ class Rehearsal:
 def rehearsal(project: Path, unique: str, home: Path, state: Path) -> Rehearsal:
     """Make a rehearsal of a copy of the project; nothing runs yet."""
     emulator, registry = free_ports(2)
-    made = services.checkout(project, unique, home, APP_IMAGE_INPUTS='"Dockerfile content server.mjs index.mjs"')
+    made = services.checkout(project, unique, home, APP_IMAGE_INPUTS='"Dockerfile content server.py index.mjs"')
     made.put("rehearsal", APP_ENV_GREETING="hello")
     variables = {
         "PROXY_PROJECT": unique,

@@ -28,7 +28,7 @@ def place(project: Path, unique: str, tmp_path: Path) -> Iterator[Rehearsal]:
 
 def test_three_hosts_two_releases_a_failure_and_a_rollback_under_load(place: Rehearsal) -> None:  # noqa: PLR0915 - a story
     place.up(3)
-    planned = place.deploy("first", "--plan")
+    planned = place.deploy("first", "--plan", processor="first")
     assert "nothing" not in planned
     assert place.json("hosts.list")[0]["deployment"] is None  # a plan changes nothing
 
@@ -39,7 +39,7 @@ def test_three_hosts_two_releases_a_failure_and_a_rollback_under_load(place: Reh
     assert {each["greeting"] for each in place.answers()} == {"hello"}
 
     with Load(place.hosts) as load:
-        second = place.deploy("second")
+        second = place.deploy("second", processor="second")
         assert "configuration" not in second
         assert place.names() == {"second"}
         assert place.alias() == "second"
@@ -49,7 +49,7 @@ def test_three_hosts_two_releases_a_failure_and_a_rollback_under_load(place: Reh
         assert "serves already on 3 hosts; nothing to do" in place.deploy()
         assert time.monotonic() - began < 15
 
-        failed = place.deploy("third crash", code=5)
+        failed = place.deploy("third crash", code=5, processor="third")
         assert "no luck today" in failed  # the container's own words
         assert f"{place.environment}-2 serves, as before" in failed
         assert place.names() == {"second"}
@@ -60,7 +60,7 @@ def test_three_hosts_two_releases_a_failure_and_a_rollback_under_load(place: Reh
         assert place.names() == {"second"}
 
         # Configuration alone is a deployment too.
-        place.write("second")
+        place.write("second", processor="second")
         place.deploy("", "--set=APP_ENV_GREETING=good day")
         assert {each["greeting"] for each in place.answers()} == {"good day"}
 
@@ -77,7 +77,7 @@ def test_three_hosts_two_releases_a_failure_and_a_rollback_under_load(place: Reh
     assert count > 1000
 
     # The release that was left is bad now, and says so.
-    refused = place.deploy("second", code=3)
+    refused = place.deploy("second", code=3, processor="second")
     assert "was marked bad" in refused
     assert "second is worse" in refused
     assert "wants a reason" in place.deploy("", "--override-bad", code=2)

@@ -6,16 +6,17 @@ import os
 import random
 import signal
 import time
+import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.conftest import copied
 from tests.containers.rehearsals import Load, Rehearsal, ended, rehearsal, until_said
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = [pytest.mark.timeout(600)]
 
@@ -25,16 +26,27 @@ POINTS = ("infrastructure", "artifacts", "stage", "switch", "checks", "drain", "
 ROLLBACK_POINTS = ("examine", "stage", "switch", "checks", "drain", "record")
 
 
-@pytest.fixture
-def place(project: Path, unique: str, tmp_path: Path) -> Iterator[Rehearsal]:
-    """Return two hosts with two verified deployments, of which the second serves."""
-    made = rehearsal(project, unique, tmp_path / "home", tmp_path / "state")
+@pytest.fixture(scope="module")
+def place(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rehearsal]:
+    """Return two hosts with a verified deployment, for all tests: each leaves it settled."""
+    folder = tmp_path_factory.mktemp("killed")
+    name = f"sbtest-{uuid.uuid4().hex[:10]}"
+    made = rehearsal(copied(folder / "project"), name, folder / "home", folder / "state")
     try:
         made.up(2)
         made.deploy("service")
         yield made
     finally:
         made.down()
+
+
+@pytest.fixture(scope="module")
+def elsewhere(place: Rehearsal) -> Rehearsal:
+    """Return the same rehearsal from another checkout, whose tree has changed since."""
+    other = place.another("elsewhere")
+    other.checkout.put("staging", OWNER="somebody")
+    other.checkout.commit()
+    return other
 
 
 def killed(process: subprocess.Popen[str], signum: signal.Signals = signal.SIGKILL) -> tuple[int, float]:
@@ -47,13 +59,11 @@ def killed(process: subprocess.Popen[str], signum: signal.Signals = signal.SIGKI
 
 def settled(place: Rehearsal) -> dict[str, Any]:
     """See that ledger and hosts agree, that nothing is left half done, and that the lock is free."""
-    lock = place.json("lock.status")
+    lock, history, hosts = place.told("lock.status", "history", "hosts.list")
     assert lock["state"] == "free", lock
-    history = place.json("history")
     serving = next(each for each in history if each["serving"])
     assert serving["verified"]
     assert all(each["outcome"] for each in history), history
-    hosts = place.json("hosts.list")
     assert {each["deployment"] for each in hosts} == {serving["id"]}
     assert all(each["idle"] == [] for each in hosts), hosts
     assert {each["release"] for each in place.answers()} == {serving["release"]}
@@ -69,9 +79,9 @@ def finished(place: Rehearsal, elsewhere: Rehearsal, how: str) -> str:
     return elsewhere.run(f"deploy.{place.environment}", how, code=3 if free else 0).stderr
 
 
-def test_a_deploy_killed_in_every_state_is_finished_or_taken_back_elsewhere(place: Rehearsal) -> None:
-    elsewhere = place.another("elsewhere")
-    elsewhere.checkout.git("checkout", "--quiet", "--detach")
+def test_a_deploy_killed_in_every_state_is_finished_or_taken_back_elsewhere(
+    place: Rehearsal, elsewhere: Rehearsal
+) -> None:
     with Load(place.hosts, rate=60, clients=4) as load:
         for number, point in enumerate(POINTS):
             process = place.start(f"--set=APP_ENV_GREETING=kill {number}")
@@ -91,8 +101,9 @@ def test_a_deploy_killed_in_every_state_is_finished_or_taken_back_elsewhere(plac
     assert count > 500
 
 
-def test_a_rollback_killed_in_every_state_is_finished_or_taken_back_elsewhere(place: Rehearsal) -> None:
-    elsewhere = place.another("elsewhere")
+def test_a_rollback_killed_in_every_state_is_finished_or_taken_back_elsewhere(
+    place: Rehearsal, elsewhere: Rehearsal
+) -> None:
     first = f"{place.environment}-1"
     for number, point in enumerate(ROLLBACK_POINTS):
         greeting = f"before {number}"
@@ -110,9 +121,8 @@ def test_a_rollback_killed_in_every_state_is_finished_or_taken_back_elsewhere(pl
             assert greetings == {"hello"}
 
 
-def test_killed_at_random_moments(place: Rehearsal) -> None:
+def test_killed_at_random_moments(place: Rehearsal, elsewhere: Rehearsal) -> None:
     chance = random.Random(SEED)  # noqa: S311 - which moments, by a seed
-    elsewhere = place.another("elsewhere")
     for number in range(10):
         process = place.start(f"--set=APP_ENV_GREETING=random {number}")
         until_said(process, "✓ compare")
@@ -133,6 +143,7 @@ def test_killed_at_random_moments(place: Rehearsal) -> None:
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_deploy_says_so_in_its_lock_and_refuses_others(place: Rehearsal, signum: signal.Signals) -> None:
+    before = {each["greeting"] for each in place.answers()}
     process = place.start("--set=APP_ENV_GREETING=interrupted")
     until_said(process, "✓ infrastructure")
     code, took = killed(process, signum)
@@ -145,17 +156,29 @@ def test_an_interrupted_deploy_says_so_in_its_lock_and_refuses_others(place: Reh
     place.deploy("", "--abort")
     assert "Nothing of dev-aws-deployed was interrupted" in place.deploy("", "--abort", code=3)
     settled(place)
-    assert {each["greeting"] for each in place.answers()} == {"hello"}
+    assert {each["greeting"] for each in place.answers()} == before
 
 
-def test_connections_that_are_cut_leave_what_served(place: Rehearsal) -> None:
+def test_a_connection_that_is_cut_is_made_anew_and_one_that_always_is_leaves_what_served(place: Rehearsal) -> None:
+    cut = ("sh", "-c", "pkill -f '^sshd-session: deploy' || true")
+    process = place.start("--set=APP_ENV_GREETING=cut once")
+    until_said(process, "✓ artifacts")
+    time.sleep(0.5)
+    place.host(1, *cut)
+    code, said = ended(process)
+    assert code == 0, said
+    assert {each["greeting"] for each in place.answers()} == {"cut once"}
+
     process = place.start("--set=APP_ENV_GREETING=cut")
     until_said(process, "✓ artifacts")
-    for _ in range(20):
-        place.host(1, "sh", "-c", "pkill -f '^sshd-session: deploy' || true")
-        time.sleep(0.3)
+    while process.poll() is None:
+        place.host(1, *cut)
+        time.sleep(0.1)
     code, said = ended(process)
-    assert code == 5, said
+    assert code == 1, said
     assert "the connection was lost" in said
-    assert {each["greeting"] for each in place.answers()} == {"hello"}
+    assert f"{place.container(1)} (" in said
+    assert {each["greeting"] for each in place.answers()} == {"cut once"}
+    assert place.json("lock.status")["state"] == "interrupted"
+    place.deploy("", "--abort")
     settled(place)

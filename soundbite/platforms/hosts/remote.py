@@ -34,6 +34,8 @@ _SLACK = 15.0
 _STEP_TIMEOUT = 120.0
 _BUSY, _FENCED, _TIMED_OUT = 4, 9, 124
 _AT_ONCE = 8
+_PAUSES = (0.5, 2.0)
+"""Seconds before a step is asked for again whose connection was cut: each may be, and the host does one at a time."""
 
 
 class HostFailed(SoundbiteError):
@@ -42,6 +44,10 @@ class HostFailed(SoundbiteError):
     def __init__(self, host: Host, message: str, hint: str = "") -> None:
         super().__init__(f"{host.name} ({host.address}): {message}", hint)
         self.host = host
+
+
+class ConnectionLost(HostFailed):
+    """A connection ended before the answer came; what was asked for goes on at the host, or was done."""
 
 
 class Remote:
@@ -84,7 +90,7 @@ class Remote:
             The host has seen a newer token: somebody else has the environment's lock.
         """
         command = f"sudo -n timeout -k 5 {timeout:.0f} python3 {self._folder}/agent.py {verb}"
-        code, out, err = self.run(command, json.dumps(dict(order)), timeout=timeout + _SLACK)
+        code, out, err = self._insisted(command, json.dumps(dict(order)), timeout + _SLACK)
         try:
             answer = dict(json.loads(out.strip().splitlines()[-1]))
         except (ValueError, IndexError):
@@ -126,7 +132,16 @@ class Remote:
             raise HostFailed(self.host, f"no answer within {timeout:.0f} s") from None
         except (OSError, EOFError, paramiko.SSHException) as error:
             self.close()
-            raise HostFailed(self.host, f"the connection was lost: {error or type(error).__name__}") from None
+            raise ConnectionLost(self.host, f"the connection was lost: {error or type(error).__name__}") from None
+
+    def _insisted(self, command: str, stdin: str, timeout: float) -> tuple[int, str, str]:
+        """Run a command that may be run again, again where the connection was cut."""
+        for pause in _PAUSES:
+            try:
+                return self.run(command, stdin, timeout=timeout)
+            except ConnectionLost:
+                time.sleep(pause)
+        return self.run(command, stdin, timeout=timeout)
 
     def close(self) -> None:
         """End the connection; what runs on the host goes on to its own end."""
