@@ -11,17 +11,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench import clip, containers, crowd, listing, machine, reload, table, up, wrapper
+from bench import clip, containers, crowd, deploying, listing, machine, reload, table, up, wrapper
 from bench.stand import Stand
 from soundbite import console
 from soundbite.errors import Interrupted
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
     from types import FrameType
 
     from bench.table import Row
 
-MEASUREMENTS = {
+MEASUREMENTS: dict[str, Callable[[Stand], Iterable[Row]]] = {
     "listing": listing.measure,
     "wrapper": wrapper.measure,
     "up": up.measure,
@@ -29,6 +30,7 @@ MEASUREMENTS = {
     "clip": clip.measure,
     "crowd": crowd.measure,
     "containers": containers.measure,
+    "deploy": deploying.measure,
 }
 
 _INHERITED = {"PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "NO_COLOR", "TERM"}

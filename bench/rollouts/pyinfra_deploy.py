@@ -17,9 +17,7 @@ server.shell(
     commands=[f"cd {_site}/{_colour} && docker compose up --detach --force-recreate"],
     _sudo=True,
 )
-server.shell(
-    name="Wait until it is healthy", commands=[f"python3 {_site}/await.py {_site}/colours/{_colour}/app.sock"]
-)
+server.shell(name="Wait until it is healthy", commands=[f"python3 {_site}/await.py {_site}/colours/{_colour}/app.sock"])
 server.shell(name="Switch", commands=[f"cd {_site}/colours && ln -s {_colour} new && mv -T new live"])
 server.shell(name="Drain", commands=[f"sleep {_order['drain']}"])
 server.shell(name="Stop the old colour", commands=[f"cd {_site}/{_old} && docker compose down"], _sudo=True)
