@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from .scene import Scene
 
 _ORDER = (PLANNED, STAGED, SWITCHED, RECORDED)
-_LATE = 30.0
-"""Seconds that a ledger that is away after the switch is waited for."""
 _LAST_WORD = 4.0
 """Seconds that an interrupted process takes to say so in the lock: it must be gone within 5."""
 
@@ -184,7 +182,7 @@ class Carrier:
 
     def _record(self, late: str) -> None:
         with console.step("record") as step:
-            until = time.monotonic() + (_LATE if late else 0)
+            until = time.monotonic() + (self.scene.environment.workflow.lock_lease if late else 0)
             while True:
                 try:
                     self._ended("succeeded", "", verified=True)
@@ -278,7 +276,7 @@ class Carrier:
             self.leave_interrupted()
             return type(failed)(
                 f"{failed.message}\n{serves} The ledger could not be told how it ended.",
-                f"When it is back: inv deploy.{name} --abort, or --resume.",
+                f"{failed.hint} When it is back: inv deploy.{name} --abort, or --resume.".lstrip(),
             )
         return type(failed)(f"{failed.message}\n{serves}", failed.hint)
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from soundbite.environment import Environment
-    from soundbite.platforms.hosts import Host, Remotes
+    from soundbite.platforms.hosts import Host, Remote, Remotes
 
 _CI = (("GITHUB_RUN_ID", "GitHub run"), ("CI_JOB_URL", "CI job"), ("BUILD_URL", "build"))
 """Variables by which CI systems name what is running."""
@@ -106,7 +106,7 @@ def preflight(scene: Scene, *, with_hosts: bool = True) -> Iterator[tuple[Remote
             found = submit(partial(hosts.find, scene.cloud))
             scene.who = who.result()
         remotes = hosts.Remotes(_chosen(scene, found.result()) if with_hosts else [], scene.environment)
-        with_all, failures = remotes.each(lambda remote: remote.status())
+        with_all, failures = remotes.each(_status)
         if failures:
             remotes.close()
             hint = next((each.hint for each in failures if each.hint), "")
@@ -117,6 +117,13 @@ def preflight(scene: Scene, *, with_hosts: bool = True) -> Iterator[tuple[Remote
         step.detail = f"{scene.environment.name}: account {scene.environment.aws.account_id}, {len(with_all)} hosts"
     with remotes:
         yield remotes, with_all
+
+
+def _status(remote: Remote) -> dict[str, Any]:
+    told = remote.status()
+    if not told["engine"]:
+        raise hosts.HostFailed(remote.host, "its engine does not run", hosts.RESTART)
+    return told
 
 
 def _chosen(scene: Scene, found: list[Host]) -> list[Host]:

@@ -242,16 +242,15 @@ class Lock:
         Raises
         ------
         Locked
-            Somebody took it over, or it could not be renewed.
+            Somebody took it over.
+        LedgerUnreachable
+            Nobody can tell: it could not be renewed for longer than the lease.
         """
         working = self._thread is not None and not self._ended.is_set()
-        if not self.lost and working and time.monotonic() - self._renewed > self._lease:
-            # We were stopped ourselves, or the ledger is slow to answer: others may take us for dead by now.
-            try:
-                if not self._update(HELD, None):
-                    self.lost = self._taken()
-            except SoundbiteError as error:
-                self.lost = self._unrenewed(error)
+        late = working and time.monotonic() - self._renewed > self._lease
+        # We were stopped ourselves, or the ledger does not answer: others may take us for dead by now.
+        if late and not self.lost and not self._update(HELD, None):
+            self.lost = self._taken()
         if self.lost:
             raise Locked(self.lost, f"inv lock.status --env={self._name}")
 
@@ -299,9 +298,8 @@ class Lock:
                     if not ended.is_set():
                         self.lost = self._taken()
                     return
-            except SoundbiteError as error:
-                if time.monotonic() - self._renewed > self._lease:
-                    self.lost = self._unrenewed(error)
+            except SoundbiteError:
+                continue  # whoever goes on asks `require` first
 
     def _update(self, state: str, holder: dict[str, str] | None) -> bool:
         """Set the state, and the holder if one is given; the beat goes up. Returns whether it was still ours."""
@@ -339,9 +337,6 @@ class Lock:
 
     def _taken(self) -> str:
         return f"The lock of {self._name} was taken over by somebody else."
-
-    def _unrenewed(self, why: SoundbiteError) -> str:
-        return f"The lock of {self._name} could not be renewed: {why.message}"
 
     def _held(self, seen: Seen, wait: float) -> Locked:
         after = f" after {wait:.0f} s" if wait else ""

@@ -475,12 +475,13 @@ def test_an_engine_that_stopped_is_named_with_its_host_and_the_others_stay_as_th
     place = scene.place
     place.host(2, "mv", "/run/docker.sock", "/run/docker.sock.away")
     try:
-        said = place.deploy("", changing("x"), code=5)
+        said = place.deploy("", changing("x"), code=1)
     finally:
         place.host(2, "mv", "/run/docker.sock.away", "/run/docker.sock")
     assert f"{place.container(2)} ({place.hosts[1]})" in said
-    assert "cannot connect to the docker daemon" in said
+    assert "its engine does not run" in said
     assert "systemctl restart docker" in said
+    assert "Nothing was changed" in said
 
 
 def test_a_disk_that_is_full_of_images_is_said_and_what_served_serves(scene: Scene) -> None:

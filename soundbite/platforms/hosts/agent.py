@@ -215,7 +215,8 @@ def back(order: dict[str, Any]) -> dict[str, Any]:
     """Let serve again what a deployment took the place of; where that is gone or nothing was, nothing serves."""
     live = _live()
     wanted = order.get("deployment")
-    if live is not None and _noted(live) == wanted:
+    if wanted is not None and live is not None and _noted(live) == wanted:
+        _prove(_told(wanted))
         return {"serving": wanted}
     other = next((name for name in NAMES if name != live), NAMES[0])
     if wanted is None:
@@ -579,9 +580,10 @@ def _ensure_image(image: str, registry: dict[str, str] | None) -> None:
     """Fetch an image by its digest unless it is here; who may fetch it is told for this once and not kept."""
     if _docker("image", "inspect", "--format", "{{.Id}}", image, check=False).strip():
         return
-    free = shutil.disk_usage(HOME).free
+    root = _docker("info", "--format", "{{.DockerRootDir}}").strip()
+    free = min(shutil.disk_usage(each).free for each in (HOME, root))
     if free < LEAST_FREE:
-        raise StepFailed(f"only {free // 2**20} MiB are free, too few for {image}")
+        raise StepFailed(f"only {free // 2**20} MiB are free there, too few for {image}")
     settings = HOME / ".registry"
     shutil.rmtree(settings, ignore_errors=True)
     try:

@@ -38,6 +38,9 @@ _PAUSES = (0.5, 2.0)
 """Seconds before a step is asked for again whose connection was cut: each may be, and the host does one at a time."""
 
 
+RESTART = "Start it: inv hosts.exec --command='sudo systemctl restart docker'."
+
+
 class HostFailed(SoundbiteError):
     """A host is out of reach, or could not do its step."""
 
@@ -359,7 +362,7 @@ def _mend(said: str) -> str:
     if "no space left" in lower or "mib are free" in lower:
         return "Free some space there: inv hosts.exec --command='docker system df'; inv hosts.exec --command='df -h'."
     if "cannot connect to the docker daemon" in lower or "docker.sock" in lower:
-        return "Its engine does not run: inv hosts.exec --command='sudo systemctl restart docker'."
+        return RESTART
     if "sudo:" in lower:
         return "HOSTS_USER must be allowed sudo without a password."
     return ""
