@@ -79,7 +79,7 @@ def _options() -> argparse.Namespace:
         "--only", type=_names, default=list(MEASUREMENTS), metavar="NAME,…", help=f"of {', '.join(MEASUREMENTS)}"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write everything, with each sample, to a file")
-    parser.add_argument("--quick", action="store_true", help="repeat less: about a minute")
+    parser.add_argument("--quick", action="store_true", help="repeat less")
     return parser.parse_args()
 
 

@@ -141,5 +141,4 @@ def _hosts(place: Rehearsal, stand: Stand) -> list[Row]:
 def _deploys(place: Rehearsal, count: int) -> list[float]:
     for content in _CONTENTS:
         rehearsed.deploy(place, content)
-        rehearsed.keep_images(place)
     return [rehearsed.deploy(place, _CONTENTS[number % 2]) for number in range(count)]

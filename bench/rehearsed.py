@@ -74,13 +74,6 @@ def deploy(place: Rehearsal, content: str, *arguments: str) -> float:
     return took
 
 
-def keep_images(place: Rehearsal) -> None:
-    """Give each image that a host has by its digest alone a tag: pruning leaves it, and a next deploy finds it there."""
-    tag = "for id in $(docker images -q --no-trunc --filter dangling=true); do docker tag $id kept:${id#sha256:}; done"
-    for number in range(1, len(place.hosts) + 1):
-        place.host(number, "sh", "-c", tag)
-
-
 def home(place: Rehearsal) -> str:
     """Return the folder of the agent on each host."""
     return f"/var/lib/{place.variables['PROXY_PROJECT']}-{place.environment}"

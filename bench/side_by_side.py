@@ -92,7 +92,6 @@ class Bout:
         self._versions = rehearsed.last_two(self.place)
         for version in self._versions:
             self.place.host(1, "docker", "pull", "--quiet", version.told["image"])
-        rehearsed.keep_images(self.place)
         for tool in (ANSIBLE, PIPELINING, PYINFRA, FABRIC):
             folders = " ".join(f"{_site(tool)}/{colour} {_site(tool)}/colours/{colour}" for colour in _COLOURS)
             sockets = " ".join(f"{_site(tool)}/colours/{colour}" for colour in _COLOURS)
@@ -105,10 +104,9 @@ class Bout:
 
     def round(self, number: int) -> dict[str, float]:
         """Deploy with each tool once; return the seconds of each."""
-        took = {OURS: self._ours(number)}
-        for tool in (ANSIBLE, PIPELINING, PYINFRA, FABRIC):
-            took[tool] = self._theirs(tool, number)
-        return took
+        tools_ = [OURS, ANSIBLE, PIPELINING, PYINFRA, FABRIC]
+        turned = tools_[number % len(tools_) :] + tools_[: number % len(tools_)]  # nobody always goes first
+        return {tool: self._ours(number) if tool == OURS else self._theirs(tool, number) for tool in turned}
 
     def clear(self) -> None:
         """Stop what the other tools started, and end Ansible's connection."""

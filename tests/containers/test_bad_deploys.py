@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -496,6 +497,23 @@ def test_a_disk_that_is_full_of_images_is_said_and_what_served_serves(scene: Sce
     assert "no space left on device" in said
     assert "Free some space there" in said
     assert "serves, as before" in said
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")
+def test_a_disk_that_is_full_here_is_said_and_what_served_serves(scene: Scene) -> None:
+    place, before = scene.place, scene.look()
+    cache = place.checkout.root / ".soundbite" / "cache"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(cache)], check=True)
+    try:
+        with suppress(OSError), (cache / "full").open("wb") as stream:
+            while True:
+                stream.write(bytes(4096))
+        said = place.deploy("tight", processor="tight", code=1)
+    finally:
+        subprocess.run(["umount", str(cache)], check=True)
+    assert "no space left" in said.lower()
+    assert "Free some space" in said
+    assert scene.look() == before
 
 
 def test_a_disk_that_is_full_where_deployments_are_kept_is_said_and_what_served_serves(scene: Scene) -> None:

@@ -112,8 +112,10 @@ def test_three_hosts_two_releases_a_failure_and_a_rollback_under_load(place: Reh
     assert all(len(each["deployments"]) == 3 for each in place.json("hosts.list"))
 
     # Without the ledger, by the hosts' own records.
+    docker("stop", "--time=1", f"{place.variables['PROXY_PROJECT']}-registry")  # images are still on the hosts
     place.run("hosts.switch", "--offline", f"--confirm={place.environment}", EMULATOR_PORT="1")
     assert place.names() == {"first"}
+    docker("start", f"{place.variables['PROXY_PROJECT']}-registry")
     place.run("hosts.converge")
     assert place.names() == {"second"}
 

@@ -51,12 +51,11 @@ class Rollout:
         StageFailed
             It did not get ready; each host's reason is in the message.
         """
-        order = self._order(**self._plan["bundle"], secrets=dict(secrets), registry=registry)
-        prepare = self._order(proxy=self._plan["proxy"], unit=self._plan["unit"], registry=registry)
+        ground = {"proxy": self._plan["proxy"], "unit": self._plan["unit"]}
+        order = self._order(**self._plan["bundle"], **ground, secrets=dict(secrets), registry=registry)
 
         def one(remote: Remote) -> dict[str, Any]:
             remote.ensure_agent()
-            remote.call("prepare", prepare, timeout=_PULL_TIMEOUT)
             return remote.call("stage", order, timeout=_PULL_TIMEOUT)
 
         first, rest = self._remotes.all[:1], self._remotes.all[1:]
