@@ -18,7 +18,7 @@ from soundbite.parallel import workers
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-_TIMEOUT = 1500
+_TIMEOUT = 1800
 _AT_ONCE = 2
 """Static checks run at once: each keeps a core busy."""
 
@@ -147,4 +147,14 @@ def _is_shell(path: Path) -> bool:
 
 
 _LINT_IMPORTS = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports())"
-_PYTEST = ["-n", "3", "--dist", "worksteal", "-q", "--cov", "--cov-report=term:skip-covered", "--durations=8"]
+_PYTEST = [
+    "-n",
+    "3",
+    "--dist",
+    "loadfile",
+    "--no-loadscope-reorder",
+    "-q",
+    "--cov",
+    "--cov-report=term:skip-covered",
+    "--durations=8",
+]

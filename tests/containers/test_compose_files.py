@@ -161,12 +161,19 @@ def test_what_is_deployed_has_a_network_of_its_own_and_publishes_nothing(
 def test_nothing_is_published_beyond_this_machine(file: str) -> None:
     variables = dict.fromkeys(("NGINX_CONFIGURATION", "EMULATOR_STATE", "CHECKOUT"), "/x")
     variables |= dict.fromkeys(("COMPOSE_PROJECT", "API_IMAGE", "TOOLS_IMAGE", "ENVIRONMENT", "USER_IDS"), "x")
-    variables |= {"PROXY_PORT": "8080", "LOCALSTACK_AUTH_TOKEN": "x"}
-    base = [paths.COMPOSE / "base.yml"] if file not in {"base.yml", "multienv.yml", "localstack.yml"} else []
+    variables |= dict.fromkeys(("SOCKETS", "COLOURS"), "/x") | dict.fromkeys(
+        ("DEPLOYMENT", "RELEASE", "NGINX_IMAGE"), "x"
+    )
+    variables |= {"PROXY_PORT": "8080", "HTTP_PORT": "80", "LOCALSTACK_AUTH_TOKEN": "x"}
+    whole = {"base.yml", "multienv.yml", "localstack.yml", "proxy.yml"}
+    base = [paths.COMPOSE / "base.yml"] if file not in whole else []
     project = Project("x", [*base, paths.COMPOSE / file], variables)
     merged = json.loads(projects.run(compose.config(project), project).stdout)
     for service in merged["services"].values():
-        assert all(port["host_ip"] == "127.0.0.1" for port in service.get("ports", []))
+        if file == "proxy.yml":  # a host's, which is there to be reached: at HOSTS_HTTP_PORT and nowhere else
+            assert [(port["published"], port["target"]) for port in service["ports"]] == [("80", 8080)]
+        else:
+            assert all(port["host_ip"] == "127.0.0.1" for port in service.get("ports", []))
         assert service.get("network_mode") != "host"
 
 
