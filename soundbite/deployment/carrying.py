@@ -89,12 +89,13 @@ class Carrier:
         """
         before = self.plan["before"]
         with console.step("go back") as step:
-            failures = []
+            failures: list[SoundbiteError] = []
             if "bundle" in self.plan or self.operation.state != PLANNED:
-                given = self._secrets_of(before["secrets"])
-                failures = self._rollout(step.tell).back(given, self._registry())
-            if before["processor_version"] and self.plan["processor"]["function"]:
-                functions.point(self.scene.cloud, self.plan["processor"]["function"], before["processor_version"])
+                failures = self._rollout(step.tell).back()
+            try:
+                self._move_processor(before["processor_version"])
+            except SoundbiteError as error:
+                failures.append(error)
             step.well = not failures
             step.detail = f"{before['deployment'] or 'nothing'} serves" if not failures else "not everywhere"
         if failures:

@@ -92,10 +92,12 @@ class Rollout:
         self._raise(failures, SwitchFailed)
         return f"{len(answers)} hosts serve {self._plan['deployment']}"
 
-    def back(self, secrets: Mapping[str, str], registry: Mapping[str, str] | None) -> list[SoundbiteError]:
-        """Let serve again what served before, on every host; return what failed."""
-        before = self._plan["before"]["deployment"]
-        order = self._order(deployment=before, leave=self._plan["deployment"], registry=registry, secrets=dict(secrets))
+    def back(self) -> list[SoundbiteError]:
+        """Let serve again what served before, on every host; return what failed.
+
+        Hosts have all that it takes: no secret that was deleted since, and no registry, keeps them from it.
+        """
+        order = self._order(deployment=self._plan["before"]["deployment"], leave=self._plan["deployment"])
 
         def one(remote: Remote) -> dict[str, Any]:
             remote.ensure_agent()
