@@ -12,19 +12,24 @@ __path__ = [str(Path(__file__).with_suffix(""))]
 
 from invoke import Collection
 
-from tasks import cdk, deploy, dev, docs, envs, hosts, images, lock, rehearse, releases, top
+from tasks import cdk, ci, deploy, dev, docs, envs, hosts, images, lock, rehearse, releases, top, validation
 
 deploys = Collection("deploy", deploy.to, *deploy.tasks())
 
 namespace = Collection(
+    ci.ci_summary,
     top.audit,
     top.build,
     top.doctor,
     top.history,
     top.rollback,
     top.setup_localstack,
+    top.status,
     top.test,
+    validation.health,
+    validation.validate,
     Collection.from_module(cdk),
+    Collection("ci", ci.summary),
     deploys,
     Collection.from_module(dev),
     Collection.from_module(docs),

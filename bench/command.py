@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench import clip, containers, crowd, deploying, listing, machine, reload, table, up, wrapper
+from bench import clip, containers, crowd, deploying, listing, machine, reload, statuses, table, up, validating, wrapper
 from bench.stand import Stand
 from soundbite import console
 from soundbite.errors import Interrupted
@@ -30,6 +30,8 @@ MEASUREMENTS: dict[str, Callable[[Stand], Iterable[Row]]] = {
     "clip": clip.measure,
     "crowd": crowd.measure,
     "containers": containers.measure,
+    "validate": validating.measure,
+    "status": statuses.measure,
     "deploy": deploying.measure,
 }
 

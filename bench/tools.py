@@ -1,4 +1,4 @@
-"""Ansible and pyinfra in a virtual environment of their own, made once, as bench/requirements.lock has them."""
+"""Ansible, pyinfra and the AWS CLI in a virtual environment of their own, made once of bench/requirements.lock."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def installed() -> Path:
     with locks.held(_VENV.with_suffix(".lock"), "installing the tools to compare with", _TIMEOUT):
         if stamp.exists() and stamp.read_bytes() == _LOCK.read_bytes():
             return programs
-        with console.step("ansible and pyinfra, once"):
+        with console.step("the tools to compare with, once"):
             shutil.rmtree(_VENV, ignore_errors=True)
             pip = [str(programs / "python"), "-m", "pip", "install", "--quiet", "--no-input", "--require-hashes"]
             for argv in ([sys.executable, "-m", "venv", str(_VENV)], [*pip, "-r", str(_LOCK)]):
@@ -45,7 +45,7 @@ def _run(argv: list[str]) -> None:
             argv, capture_output=True, text=True, timeout=_TIMEOUT, check=False, stdin=subprocess.DEVNULL
         )
     except subprocess.TimeoutExpired:
-        raise SoundbiteError(f"ansible and pyinfra were not installed within {_TIMEOUT} s.") from None
+        raise SoundbiteError(f"the tools to compare with were not installed within {_TIMEOUT} s.") from None
     if done.returncode:
         said = (done.stderr.strip().splitlines() or ["no word"])[-1]
-        raise SoundbiteError(f"ansible and pyinfra cannot be installed: {said}")
+        raise SoundbiteError(f"the tools to compare with cannot be installed: {said}")

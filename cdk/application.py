@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from aws_cdk import App, Tags
 
 from .outputs import Outputs
-from .stacks import Api, Bootstrap, Compute, Database, Queue, Storage
+from .stacks import Api, Bootstrap, Compute, Database, Observability, Queue, Service, Storage
 
 if TYPE_CHECKING:
     from .settings import Settings
@@ -36,8 +36,9 @@ def build(settings: Settings) -> App:
     storage = Storage(app, settings, outputs)
     queue = Queue(app, settings, outputs)
     compute = Compute(app, settings, outputs, table=database.table, bucket=storage.bucket, queue=queue.queue)
-    if settings.platform == "hosts":
-        Api(
+    platforms: dict[str, type[Api | Service]] = {"hosts": Api, "ecs": Service}
+    if settings.platform in platforms:
+        platforms[settings.platform](
             app,
             settings,
             outputs,
@@ -46,6 +47,16 @@ def build(settings: Settings) -> App:
             queue=queue.queue,
             images=compute.images,
         )
+    Observability(
+        app,
+        settings,
+        outputs,
+        table=database.table,
+        bucket=storage.bucket,
+        queue=queue.queue,
+        dead_letters=queue.dead_letters,
+        processor=compute.processor,
+    )
     for key, value in settings.tags.items():
         Tags.of(app).add(key, value)
     return app

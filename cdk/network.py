@@ -1,4 +1,4 @@
-"""The network of the hosts: two public subnets, each in a zone of its own, and the way out."""
+"""The network of what runs: two public subnets, each in a zone of its own, and the way out."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from aws_cdk import Aws
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 
+CIDR = "10.0.0.0/16"
+"""All addresses of a network."""
+
 
 class Network(Construct):
-    """A network whose subnets reach the internet without a NAT gateway, which would cost more than the hosts.
+    """A network whose subnets reach the internet without a NAT gateway, which would cost more than what runs here.
 
     Of single resources: the library's own `Vpc` asks AWS during synth for zones, and no two assemblies of it are the
     same bytes.
@@ -16,7 +19,7 @@ class Network(Construct):
 
     def __init__(self, scope: Construct, name: str) -> None:
         super().__init__(scope, name)
-        vpc = ec2.CfnVPC(self, "Vpc", cidr_block="10.0.0.0/16", enable_dns_support=True, enable_dns_hostnames=True)
+        vpc = ec2.CfnVPC(self, "Vpc", cidr_block=CIDR, enable_dns_support=True, enable_dns_hostnames=True)
         self.vpc_id = vpc.ref
         gateway = ec2.CfnInternetGateway(self, "Gateway")
         attached = ec2.CfnVPCGatewayAttachment(self, "Attachment", vpc_id=vpc.ref, internet_gateway_id=gateway.ref)
@@ -35,6 +38,16 @@ class Network(Construct):
                 service_name=f"com.amazonaws.{Aws.REGION}.{service}",
                 route_table_ids=[routes.ref],
             )
+
+    @property
+    def subnet_ids(self) -> list[str]:
+        """The subnets, in the order of their zones."""
+        return [subnet.ref for subnet, _ in self._subnets]
+
+    @property
+    def ways_out(self) -> list[ec2.CfnRoute | ec2.CfnSubnetRouteTableAssociation]:
+        """What has to be there before the internet reaches any of the subnets."""
+        return [self._way_out, *(association for _, association in self._subnets)]
 
     def place(self, number: int) -> tuple[str, list[ec2.CfnRoute | ec2.CfnSubnetRouteTableAssociation]]:
         """Return the subnet for the host of that number, and what has to be there before the internet is reached."""
@@ -55,3 +68,9 @@ class Network(Construct):
         return subnet, ec2.CfnSubnetRouteTableAssociation(
             self, f"Routes-{zone}", subnet_id=subnet.ref, route_table_id=routes.ref
         )
+
+
+def rule(protocol: str, port: int | None = None, **whom: str) -> dict[str, object]:
+    """Return a rule of a security group: for everybody, unless said for whom (`cidrIp`, `sourceSecurityGroupId`)."""
+    ports = {} if port is None else {"fromPort": port, "toPort": port}
+    return {"ipProtocol": protocol, **ports, **(whom or {"cidrIp": "0.0.0.0/0"})}

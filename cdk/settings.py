@@ -11,16 +11,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from soundbite.environment import kinds
-from soundbite.environment.keys import REQUIRED, Bucket, Hosts, Key, Logs, Processor, Queue, Table, Workflow, key_name
+from soundbite.environment import kinds, references, tags
+from soundbite.environment.keys import (
+    REQUIRED,
+    App,
+    Bucket,
+    Ecs,
+    Hosts,
+    Key,
+    Logs,
+    Processor,
+    Queue,
+    Table,
+    Workflow,
+    key_name,
+)
 from soundbite.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from soundbite.environment.keys import Section
+    from soundbite.environment.references import Reference
 
 _PASSED_ON = "PROCESSOR_ENV_"
+_SECRETS = "APP_ENV_"
 _Section = TypeVar("_Section", Processor, Table, Queue, Bucket, Logs)
 
 
@@ -34,11 +49,23 @@ class ApiHosts:
 
 
 @dataclass(frozen=True)
+class ApiTasks:
+    """What the infrastructure depends on of the sections App and Ecs; the workflow makes the tasks themselves."""
+
+    health_path: str
+    ready_path: str | None
+    drain: float
+    certificate: str | None
+
+
+@dataclass(frozen=True)
 class Settings:
     """What the infrastructure of one environment depends on.
 
     Attributes
     ----------
+    secrets:
+        The secrets in AWS that the application gets, each once: whoever starts its containers has to read them.
     processor_dir:
         The built processor; None where the application has none.
     processor_env:
@@ -56,11 +83,13 @@ class Settings:
     region: str
     retain_data: bool
     hosts: ApiHosts
+    tasks: ApiTasks
     processor: Processor
     table: Table
     queue: Queue
     bucket: Bucket
     logs: Logs
+    secrets: tuple[Reference, ...]
     processor_env: Mapping[str, str]
     processor_dir: Path | None
     assembly_dir: Path
@@ -68,13 +97,9 @@ class Settings:
     @property
     def tags(self) -> dict[str, str]:
         """The tags of every stack and of every resource that can have tags."""
-        return {
-            "Project": self.project,
-            "Environment": self.environment,
-            "Owner": self.owner,
-            "CostCenter": self.cost_center,
-            "ManagedBy": "inv",
-        }
+        return tags.of(
+            project=self.project, environment=self.environment, owner=self.owner, cost_center=self.cost_center
+        )
 
     @classmethod
     def read(cls, path: str) -> Settings:
@@ -116,11 +141,13 @@ class Settings:
             region=parser.text("AWS_REGION", kinds.REGION),
             retain_data=parser.flag("RETAIN_DATA"),
             hosts=ApiHosts(**parser.inputs(Hosts)),
+            tasks=ApiTasks(**parser.inputs(App), **parser.inputs(Ecs)),
             processor=parser.section(Processor),
             table=parser.section(Table),
             queue=parser.section(Queue),
             bucket=parser.section(Bucket),
             logs=parser.section(Logs),
+            secrets=parser.secrets(),
             processor_env={
                 name.removeprefix(_PASSED_ON): text
                 for name, text in sorted(texts.items())
@@ -165,6 +192,20 @@ class _Parser:
     def inputs(self, section: type[Section]) -> dict[str, Any]:
         """Return those of a section's settings that the infrastructure depends on."""
         return {name: self._field(key_name(section, name), key) for name, key in section.keys.items() if key.synth}
+
+    def secrets(self) -> tuple[Reference, ...]:
+        """Return what the application's settings refer to, without the keys in it, in alphabetical order."""
+        found: set[Reference] = set()
+        for name, text in self._texts.items():
+            if name.startswith(_SECRETS):
+                try:
+                    reference = references.parse(text)
+                except ValueError as error:
+                    self._wrong.append(f"{name} {error}, not {text!r}")
+                    continue
+                if reference is not None:
+                    found.add(reference._replace(target=reference.target.partition("#")[0]))
+        return tuple(sorted(found))
 
     def finish(self) -> None:
         """Raise what was found wrong."""

@@ -20,6 +20,11 @@ def revision() -> str:
     return described or UNKNOWN
 
 
+def branch() -> str:
+    """Return the branch that is checked out; empty where there is none, as in most runs of CI."""
+    return _git("symbolic-ref", "--short", "--quiet", "HEAD")
+
+
 def is_clean(revision: str) -> bool:
     """Tell whether a revision names a commit and nothing more."""
     return revision != UNKNOWN and not revision.endswith(DIRTY)

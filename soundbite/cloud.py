@@ -5,22 +5,32 @@ from __future__ import annotations
 import os
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .errors import ConfigurationError, SoundbiteError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    import botocore.session
     from boto3 import Session
     from botocore.credentials import ReadOnlyCredentials
+    from botocore.loaders import Loader
 
     from .environment import Environment
 
 _EMULATED_SECRET = "test"  # noqa: S105 - what the emulator signs presigned addresses with
-_CONNECT_TIMEOUT = 3
-_READ_TIMEOUT = 20
-_ATTEMPTS = 3
+
+_loader: Loader | None = None
+"""Reads what botocore knows of a service; shared, since a session of its own would parse all of it again (75 ms)."""
+
+
+class Patience(NamedTuple):
+    """How long a call waits for a connection and for an answer, in seconds, and how often it is tried."""
+
+    connect: float = 3
+    read: float = 20
+    attempts: int = 3
 
 
 class Cloud:
@@ -30,10 +40,13 @@ class Cloud:
     ----------
     environment:
         Whose AWS: its region, profile, endpoint; emulated AWS also gets credentials that name its account.
+    patience:
+        How long its calls may take; None: as long as work that must be done wants.
     """
 
-    def __init__(self, environment: Environment) -> None:
+    def __init__(self, environment: Environment, *, patience: Patience | None = None) -> None:
         self.environment = environment
+        self.patience = patience or Patience()
         self._clients: dict[str, Any] = {}
         self._making = threading.Lock()
         self._session: Session | None = None
@@ -51,9 +64,9 @@ class Cloud:
                         service,  # type: ignore[call-overload]
                         endpoint_url=self.environment.endpoint_url,
                         config=Config(
-                            connect_timeout=_CONNECT_TIMEOUT,
-                            read_timeout=_READ_TIMEOUT,
-                            retries={"total_max_attempts": _ATTEMPTS, "mode": "standard"},
+                            connect_timeout=self.patience.connect,
+                            read_timeout=self.patience.read,
+                            retries={"total_max_attempts": self.patience.attempts, "mode": "standard"},
                             s3={"addressing_style": "path"} if self.environment.endpoint_url else None,
                         ),
                     )
@@ -129,14 +142,41 @@ class Cloud:
 
         aws = self.environment.aws
         if not self.environment.emulated:
-            return boto3.Session(profile_name=aws.profile, region_name=aws.region)
-        nobodys = {"profile": (None, None, None, None), "config_file": (None, None, os.devnull, None)}
+            session = _sharing(botocore.session.Session())
+            return boto3.Session(profile_name=aws.profile, region_name=aws.region, botocore_session=session)
+        session = _sharing(botocore.session.Session(session_vars=_nobodys()))
         return boto3.Session(
             aws_access_key_id=self._emulated_key,
             aws_secret_access_key=_EMULATED_SECRET,
             region_name=aws.region,
-            botocore_session=botocore.session.Session(session_vars=nobodys),
+            botocore_session=session,
         )
+
+
+def warm(services: Sequence[str]) -> None:
+    """Have botocore read what it knows of services, before several threads want it at once; asks nobody anything."""
+    import boto3
+    import botocore.session
+
+    session = _sharing(botocore.session.Session(session_vars=_nobodys()))
+    nobody = boto3.Session("none", "none", region_name="us-east-1", botocore_session=session)
+    for service in services:
+        nobody.client(service)  # type: ignore[call-overload]
+
+
+def _nobodys() -> dict[str, Any]:
+    """Return the variables of a session that takes nothing from somebody's own AWS set-up."""
+    return {"profile": (None, None, None, None), "config_file": (None, None, os.devnull, None)}
+
+
+def _sharing(session: botocore.session.Session) -> botocore.session.Session:
+    from botocore.loaders import create_loader
+
+    global _loader  # noqa: PLW0603 - one for the process
+    if _loader is None:
+        _loader = create_loader(session.get_config_variable("data_path"))
+    session.register_component("data_loader", _loader)
+    return session
 
 
 @contextmanager

@@ -133,7 +133,7 @@ def _compose(project: Project) -> list[str]:
 
 
 def _secret(service: str, variable: str) -> str:
-    return f"{service}-{variable}".lower()
+    return f"{service}-{variable}"
 
 
 def _escaped(value: Any) -> Any:

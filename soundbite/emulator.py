@@ -13,9 +13,9 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from . import files, node, processes
+from . import engine, files, node, processes
 from .cloud import Cloud, explained
 from .errors import SoundbiteError
 from .processes import Process
@@ -139,6 +139,18 @@ def stop(environment: Environment, emulator: Service) -> str:
     return ""
 
 
+def containers(environment: Environment) -> list[dict[str, Any]]:
+    """Return what `docker inspect` says of the containers that it has made, one for each task of ECS."""
+    if not environment.emulator.engine:
+        return []
+    return engine.containers(f"ministack.instance={_instance(environment)}")
+
+
+def _instance(environment: Environment) -> str:
+    """Return what the emulator labels its containers with; its port is nobody else's."""
+    return f"{environment.emulator.host}:{environment.emulator.port}"
+
+
 def _kept(environment: Environment) -> Path:
     return environment.emulator_state / "emulator"
 
@@ -230,6 +242,13 @@ def _drop_unknown_buckets(environment: Environment) -> None:
             shutil.rmtree(bucket)
 
 
+def _docker_host(environment: Environment) -> str:
+    """Return the address of the engine that it may use; elsewhere one on the machine is none of its business."""
+    if not environment.emulator.engine:
+        return "unix:///nonexistent"
+    return os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+
+
 def _variables(environment: Environment, folders: dict[str, Path]) -> dict[str, str]:
     # Functions inherit all of this, so only what is needed is given; node first on PATH runs them.
     kept = ("HOME", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS")
@@ -238,14 +257,14 @@ def _variables(environment: Environment, folders: dict[str, Path]) -> dict[str, 
         "PATH": node.path_variable(),
         "BIND_HOST": environment.emulator.host,
         "MINISTACK_HOST": environment.emulator.host,
+        "MINISTACK_HOSTNAME": environment.emulator.host,
         "GATEWAY_PORT": str(environment.emulator.port),
         # What functions are told; by itself it would say 127.0.0.1.
         "AWS_ENDPOINT_URL": _address(environment).rstrip("/"),
         "MINISTACK_REGION": environment.aws.region,
         "SFTP_ENABLED": "0",
         "IOT_MTLS_ENABLED": "0",
-        # A Docker engine on the machine is none of this emulator's business.
-        "DOCKER_HOST": "unix:///nonexistent",
+        "DOCKER_HOST": _docker_host(environment),
         "PERSIST_STATE": "1",
         "STATE_DIR": str(folders["state"]),
         "S3_PERSIST": "1",

@@ -14,3 +14,6 @@ CACHE = ROOT / ".soundbite" / "cache"
 
 LOGS = ROOT / ".soundbite" / "logs"
 """Where the traceback of an unexpected error is kept."""
+
+TESTS = ROOT / ".soundbite" / "tests"
+"""What the last run of `inv test` left: its record, and the results of its suites as files."""

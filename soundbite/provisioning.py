@@ -104,6 +104,11 @@ def destroy(environment: Environment) -> list[str]:
     made = synth(environment)
     with console.step("destroy") as step:
         cloud.require_account()
+        if environment.workflow.platform == "ecs":
+            from .platforms.ecs import Ecs
+
+            step.tell("its ECS service")
+            Ecs(cloud).remove()
         gone = stacks.destroy(cloud, made, step.tell)
         kept = environment.stack_name(stacks.BOOTSTRAP)
         step.detail = f"{', '.join(gone)} gone; {kept} kept" if gone else "nothing was there"

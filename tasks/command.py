@@ -6,7 +6,9 @@ and nowhere else. Exit codes are listed in the README.
 
 from __future__ import annotations
 
+import atexit
 import logging
+import os
 import signal
 import sys
 from functools import wraps
@@ -52,7 +54,7 @@ def command(
         @wraps(function)
         def run(context: Context, *args: Any, **kwargs: Any) -> None:
             _refuse_pretending(context)
-            before = {signum: signal.signal(signum, _interrupt) for signum in (signal.SIGINT, signal.SIGTERM)}
+            _on_signal(_interrupt)
             try:
                 function(context, *args, **kwargs)
             except Exit:
@@ -68,8 +70,7 @@ def command(
             except Exception as error:  # noqa: BLE001 - whatever it is, it ends as one line and exit 1
                 _bug(error)
             finally:
-                for signum, handler in before.items():
-                    signal.signal(signum, handler)
+                _on_signal(_quit)
 
         return task(run, help=help or {}, default=default, name=name, positional=[], iterable=list(iterable))
 
@@ -94,11 +95,25 @@ def _refuse_pretending(context: Context) -> None:
             _end(str(error), error.exit_code)
 
 
+def _on_signal(answer: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, answer)
+
+
+# When Python takes itself apart, the last task has ended and its exit code shall be told: no handler of ours is there
+# any more, and a signal would kill the process.
+atexit.register(_on_signal, signal.SIG_IGN)
+
+
 def _interrupt(signum: int, _frame: FrameType | None) -> None:
     # A second signal during the clean-up must not tear it apart: it has its own deadline.
-    for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, signal.SIG_IGN)
+    _on_signal(signal.SIG_IGN)
     interrupt(signum)
+
+
+def _quit(signum: int, _frame: FrameType | None) -> None:
+    # Between tasks, and while Python ends, nothing is under way; Python itself would print a traceback.
+    os._exit(128 + signum)
 
 
 def _explain(error: OSError) -> str:

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any
 from soundbite import environment as environments
 from tasks.asking import yes
 from tasks.command import ENV_HELP, JSON_HELP, REHEARSE_HELP, command
+from tasks.flags import seconds
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from invoke import Context
 
     from soundbite.deployment import Wishes
@@ -64,7 +67,7 @@ def _wishes(flags: dict[str, Any]) -> Wishes:
     from soundbite.deployment import Wishes
 
     same = ("release", "build", "override_bad", "reason", "irreversible")
-    wait = seconds(flags["lock_wait"])
+    wait = seconds("--lock-wait", flags["lock_wait"])
     return Wishes(**{name: flags[name] for name in same}, lock_wait=wait, rehearsal=flags["rehearse"])
 
 
@@ -78,8 +81,13 @@ def _print_plan(found: dict[str, Any]) -> None:
         console.warn(f"{found['release']} was marked bad: {found['bad']}")
 
 
-def named(env: str) -> str:
+def named(env: str, known: Sequence[str] = ()) -> str:
     """Return the environment's name, if one was given.
+
+    Parameters
+    ----------
+    known:
+        Those that could be named; empty: those that are deployed to.
 
     Raises
     ------
@@ -89,27 +97,10 @@ def named(env: str) -> str:
     from soundbite.errors import ConfigurationError
 
     if not env:
-        raise ConfigurationError("Say which environment.", f"--env=NAME: {', '.join(environments.deployable())}.")
+        raise ConfigurationError(
+            "Say which environment.", f"--env=NAME: {', '.join(known or environments.deployable())}."
+        )
     return env
-
-
-def seconds(text: str) -> float:
-    """Return a duration such as 90s or 10m in seconds; empty is none.
-
-    Raises
-    ------
-    ConfigurationError
-        It is none.
-    """
-    from soundbite.environment import kinds
-    from soundbite.errors import ConfigurationError
-
-    if not text:
-        return 0.0
-    try:
-        return float(kinds.duration(0, 86400, "from 0s to 24h").parse(text))
-    except ValueError as error:
-        raise ConfigurationError(f"--lock-wait {error}, not {text!r}.") from None
 
 
 def _overrides(given: list[str]) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tasks import deploy
 from tasks.asking import typed_name, yes
 from tasks.command import ENV_HELP, JSON_HELP, command, exit_with
+from tasks.flags import number
 
 if TYPE_CHECKING:
     from invoke import Context
@@ -132,11 +133,11 @@ def status(context: Context, env: str = _LOCAL, json: bool = False) -> None:
 
 
 @command(help={"env": ENV_HELP, "service": "One service only.", "lines": "Lines of each log.", "follow": "Go on."})
-def logs(context: Context, env: str = _LOCAL, service: str = "", lines: int = 50, follow: bool = False) -> None:
+def logs(context: Context, env: str = _LOCAL, service: str = "", lines: str = "50", follow: bool = False) -> None:
     """Show the logs of emulator, application and processor."""
     from soundbite import development, environment
 
-    development.logs(environment.load(env), service=service, lines=lines, follow=follow)
+    development.logs(environment.load(env), service=service, lines=number("--lines", lines), follow=follow)
 
 
 @command(help={"env": ENV_HELP, "confirm": "The environment's name, instead of typing it when asked."})

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tasks.command import ENV_HELP, JSON_HELP, REHEARSE_HELP, command, exit_with
 from tasks.deploy import named
+from tasks.flags import number
 
 if TYPE_CHECKING:
     from invoke import Context
@@ -80,12 +81,12 @@ def exec_(context: Context, env: str = "", command_: str = "", host: str = "", r
 
 
 @command(help={**_HELP, "lines": "Lines of each.", "proxy": "The proxy's instead of the application's."})
-def logs(context: Context, env: str = "", lines: int = 50, proxy: bool = False, rehearse: bool = False) -> None:
+def logs(context: Context, env: str = "", lines: str = "50", proxy: bool = False, rehearse: bool = False) -> None:
     """Show the last lines of what serves on each host."""
     from soundbite import console
     from soundbite.deployment import hosting, scene
 
-    for name, line in hosting.logs(scene.load(named(env), rehearsal=rehearse), lines, proxy=proxy):
+    for name, line in hosting.logs(scene.load(named(env), rehearsal=rehearse), number("--lines", lines), proxy=proxy):
         console.result(f"{name}  {line}")
 
 

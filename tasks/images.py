@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tasks.command import JSON_HELP, command
+from tasks.flags import number
 
 if TYPE_CHECKING:
     from invoke import Context
@@ -36,11 +37,11 @@ def list_(context: Context, json: bool = False) -> None:
 
 
 @command(help={"keep": "Images of each kind that stay.", "plan": "Say which, and remove none."})
-def prune(context: Context, keep: int = 5, plan: bool = False) -> None:
+def prune(context: Context, keep: str = "5", plan: bool = False) -> None:
     """Remove old images from this machine; those in use and those of the checkout as it is stay."""
     from soundbite import console, packaging
 
-    gone = packaging.prune(keep, plan=plan)
+    gone = packaging.prune(number("--keep", keep), plan=plan)
     for name in gone:
         console.result(f"{'would remove' if plan else 'removed'} {name}")
     if not gone:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tasks.command import ENV_HELP, JSON_HELP, REHEARSE_HELP, command
-from tasks.deploy import named, seconds
+from tasks.deploy import named
+from tasks.flags import seconds
 
 if TYPE_CHECKING:
     from invoke import Context
@@ -29,7 +30,7 @@ def acquire(
     from soundbite.deployment import scene, showing
 
     here = scene.load(named(env), rehearsal=rehearse)
-    _print(env, showing.acquire(here, reason, seconds(lock_wait)), json=json)
+    _print(env, showing.acquire(here, reason, seconds("--lock-wait", lock_wait)), json=json)
 
 
 @command(help=_HELP)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tasks.command import ENV_HELP, JSON_HELP, command
+from tasks.flags import number
 
 if TYPE_CHECKING:
     from invoke import Context
@@ -14,11 +15,8 @@ if TYPE_CHECKING:
 def up(context: Context, env: str = "staging", hosts: str = "2", json: bool = False) -> None:
     """Bring up an environment's hosts as containers, with emulated AWS and a registry."""
     from soundbite import console, rehearsal
-    from soundbite.errors import ConfigurationError
 
-    if not (hosts.isascii() and hosts.isdigit()):
-        raise ConfigurationError(f"--hosts={hosts} is no number.", "For example --hosts=2.")
-    found = rehearsal.up(env, int(hosts))
+    found = rehearsal.up(env, number("--hosts", hosts))
     if json:
         console.result_json(found)
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tasks.command import ENV_HELP, JSON_HELP, REHEARSE_HELP, command, exit_with
+from tasks.flags import moment, number, seconds
 
 if TYPE_CHECKING:
     from invoke import Context
@@ -81,8 +82,13 @@ def test(context: Context, only: str = "", pytest_: str = "") -> None:
     import shlex
 
     from soundbite.ci import testing
+    from soundbite.errors import ConfigurationError
 
-    exit_with(testing.run([each for each in only.split(",") if each], shlex.split(pytest_)))
+    try:
+        more = shlex.split(pytest_)
+    except ValueError as error:
+        raise ConfigurationError(f"--pytest={pytest_} cannot be split into words: {error}.") from None
+    exit_with(testing.run([each for each in only.split(",") if each], more))
 
 
 @command(
@@ -121,7 +127,7 @@ def rollback(
     from soundbite import console, deployment
     from soundbite.deployment import scene
     from tasks.asking import yes
-    from tasks.deploy import named, seconds
+    from tasks.deploy import named
 
     here = scene.load(named(env), rehearsal=rehearse)
     here.without = without or []
@@ -133,7 +139,7 @@ def rollback(
         reason=reason,
         override_bad=override_bad,
         keep_infrastructure=keep_infrastructure,
-        lock_wait=seconds(lock_wait),
+        lock_wait=seconds("--lock-wait", lock_wait),
     )
     if json:
         console.result_json(found)
@@ -144,13 +150,13 @@ def rollback(
 
 
 @command(help={"env": ENV_HELP, "lines": "How many.", "rehearse": REHEARSE_HELP, "json": JSON_HELP})
-def history(context: Context, env: str = "", lines: int = 20, rehearse: bool = False, json: bool = False) -> None:
+def history(context: Context, env: str = "", lines: str = "20", rehearse: bool = False, json: bool = False) -> None:
     """List the deployments of an environment, newest first, and which of them serves."""
     from soundbite import console
     from soundbite.deployment import scene, showing
     from tasks.deploy import named
 
-    found = showing.history(scene.load(named(env), rehearsal=rehearse), lines)
+    found = showing.history(scene.load(named(env), rehearsal=rehearse), number("--lines", lines))
     if json:
         console.result_json(found)
         return
@@ -184,15 +190,40 @@ def audit(context: Context, env: str = "", since: str = "", rehearse: bool = Fal
     from soundbite.deployment import scene, showing
     from tasks.deploy import named
 
-    found = showing.audit(scene.load(named(env), rehearsal=rehearse), since)
+    found = showing.audit(scene.load(named(env), rehearsal=rehearse), moment("--since", since))
     if json:
         console.result_json(found)
         return
     for each in found:
         what = " ".join(str(each[name]) for name in ("event", "deployment", "release") if each.get(name))
-        seconds = f" in {each['seconds']} s" if "seconds" in each else ""
-        console.result(
-            f"{each['at']}  {what}: {each.get('outcome', 'done')}{seconds}, {each['who']} on {each['where']}"
-        )
+        took = f" in {each['seconds']} s" if "seconds" in each else ""
+        console.result(f"{each['at']}  {what}: {each.get('outcome', 'done')}{took}, {each['who']} on {each['where']}")
         if each.get("why"):
             console.result(f"    {each['why'].splitlines()[0]}")
+
+
+@command(
+    help={
+        "env": "One environment; default: all.",
+        "watch": "Look again every 2 s, until Ctrl-C.",
+        "rehearse": REHEARSE_HELP,
+        "json": JSON_HELP,
+    }
+)
+def status(context: Context, env: str = "", watch: bool = False, rehearse: bool = False, json: bool = False) -> None:
+    """Show all environments side by side; 0 some could be reached, 6 none, or not the one that was asked for."""
+    from soundbite import console, environment
+    from soundbite.validation import watching
+    from soundbite.validation.overview import Overview
+
+    if env:
+        environment.load(env, rehearsal=rehearse)
+    overview = Overview([env] if env else environment.order(), rehearsal=rehearse)
+    if watch:
+        watching.follow(overview, json=json)
+    told = overview.look()
+    if json:
+        console.result_json(told)
+    else:
+        watching.show(told)
+    exit_with(0 if any(each["reached"] for each in told["environments"]) else 6)

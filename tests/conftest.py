@@ -18,6 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 ROOT = Path(__file__).parent.parent
+_ASSEMBLIES = ROOT / ".soundbite" / "cache" / "assemblies-of-tests"
+"""Cloud assemblies of all copies: a synth keeps a core busy for eight seconds, and their names are their contents."""
+_KEPT = {
+    "NODE_COMPILE_CACHE": str(ROOT / ".soundbite" / "cache" / "node-of-tests"),
+    "JSII_RUNTIME_PACKAGE_CACHE_ROOT": str(ROOT / ".soundbite" / "cache" / "jsii-of-tests"),
+    "CDK_DISABLE_CLI_TELEMETRY": "true",
+}
+"""What node compiled and CDK unpacked is kept for all tests: each unpacking keeps a core busy for ten seconds."""
 _INHERITED = (
     *("PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "COVERAGE_PROCESS_CONFIG"),
     *("DOCKER_HOST", "DOCKER_CONFIG", "DOCKER_CONTEXT"),
@@ -27,7 +35,7 @@ _INHERITED = (
 def clean_environ(**more: str) -> dict[str, str]:
     """Return a process environment with nothing in it that chooses settings or credentials."""
     kept = {name: value for name, value in os.environ.items() if name in _INHERITED}
-    return kept | {"AWS_EC2_METADATA_DISABLED": "true", "PYTHONUNBUFFERED": "1", **more}
+    return kept | _KEPT | {"AWS_EC2_METADATA_DISABLED": "true", "PYTHONUNBUFFERED": "1", **more}
 
 
 def free_ports(count: int) -> list[int]:
@@ -96,8 +104,12 @@ def project(tmp_path: Path) -> Path:
 
 
 def copied(root: Path) -> Path:
-    """Copy the workflow to a new folder, to be broken."""
+    """Copy the workflow to a new folder, to be broken; what was synthesized for one copy is there for all."""
     root.mkdir()
+    cache = root / ".soundbite" / "cache"
+    cache.mkdir(parents=True)
+    _ASSEMBLIES.mkdir(parents=True, exist_ok=True)
+    (cache / "assemblies").symlink_to(_ASSEMBLIES)
     for name in ("tasks.py", "tasks", "soundbite", "envs", "compose", "requirements.lock", "pyproject.toml"):
         source = ROOT / name
         if source.is_dir():

@@ -8,6 +8,7 @@ import json
 from typing import TYPE_CHECKING
 
 from aws_cdk import App, Tags
+from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecr as ecr
@@ -15,9 +16,11 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sqs as sqs
 
-from cdk.network import Network
+from cdk.alarms import watch
+from cdk.network import Network, rule
 
-from .base import EnvironmentStack, allow
+from . import rights
+from .base import EnvironmentStack
 
 if TYPE_CHECKING:
     from cdk.outputs import Outputs
@@ -74,25 +77,14 @@ class Api(EnvironmentStack):
             "HostRules",
             vpc_id=network.vpc_id,
             group_description="In: the port of the application. No SSH: Session Manager is the way in.",
-            security_group_ingress=[_rule("tcp", self.settings.hosts.http_port)],
-            security_group_egress=[_rule("-1")],
+            security_group_ingress=[rule("tcp", self.settings.hosts.http_port)],
+            security_group_egress=[rule("-1")],
         )
 
     def _role(self, table: dynamodb.ITable, bucket: s3.IBucket, queue: sqs.IQueue, images: ecr.IRepository) -> iam.Role:
         statements = [
-            allow(table.table_arn, "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"),
-            allow(queue.queue_arn, "sqs:SendMessage", "sqs:GetQueueAttributes"),
-            allow(bucket.arn_for_objects("clips/*"), "s3:GetObject"),
-            # HeadBucket, which readiness asks.
-            allow(bucket.bucket_arn, "s3:ListBucket"),
-            allow(
-                images.repository_arn,
-                "ecr:BatchCheckLayerAvailability",
-                "ecr:BatchGetImage",
-                "ecr:GetDownloadUrlForLayer",
-            ),
-            # The token is the account's, not a repository's: "*" is the only resource that AWS takes.
-            allow("*", "ecr:GetAuthorizationToken"),
+            *rights.of_application(table, bucket, queue),
+            *rights.to_pull(images),
             # AmazonSSMManagedInstanceCore lets a host read every parameter of the account, other environments' too.
             # Session Manager does without.
             iam.PolicyStatement(
@@ -140,8 +132,14 @@ class Api(EnvironmentStack):
                 host.add_resource_dependency(each)
             Tags.of(host).add("Role", "api")
             Tags.of(host).add("Name", f"{settings.project}-{settings.environment}-api-{number}")
-
-
-def _rule(protocol: str, port: int | None = None) -> dict[str, object]:
-    ports = {} if port is None else {"fromPort": port, "toPort": port}
-    return {"ipProtocol": protocol, "cidrIp": "0.0.0.0/0", **ports}
+            watch(
+                self,
+                f"Host{number}Status",
+                "AWS/EC2",
+                "StatusCheckFailed",
+                {"InstanceId": host.ref},
+                f"host {number} fails its status checks",
+                statistic="Maximum",
+                minutes=2,
+                missing=cloudwatch.TreatMissingData.BREACHING,
+            )

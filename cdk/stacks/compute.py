@@ -52,12 +52,13 @@ class Compute(EnvironmentStack):
         super().__init__(app, settings, outputs)
         self._local = settings.platform == "local"
         self.images = self._repository()
+        self.processor: lambda_.Function | None = None
         if settings.processor_dir is not None:
             environment = {
                 "ENVIRONMENT": settings.environment,
                 **{name: outputs.bind(f"PROCESSOR_ENV_{name}", text) for name, text in settings.processor_env.items()},
             }
-            self._processor(settings.processor_dir, environment, table, bucket, queue)
+            self.processor = self._processor(settings.processor_dir, environment, table, bucket, queue)
 
     def _repository(self) -> ecr.Repository:
         repository = ecr.Repository(
@@ -83,7 +84,7 @@ class Compute(EnvironmentStack):
         table: dynamodb.ITable,
         bucket: s3.IBucket,
         queue: sqs.IQueue,
-    ) -> None:
+    ) -> lambda_.Function:
         processor = self.settings.processor
         log_group = logs.LogGroup(
             self,
@@ -120,6 +121,7 @@ class Compute(EnvironmentStack):
         self.give("FunctionName", function.function_name, "The processor")
         self.give("FunctionAliasArn", alias.function_arn, "What the queue calls: the processor's version in use")
         self.give("LogGroupName", log_group.log_group_name, "The processor's logs")
+        return function
 
     def _version(self, function: lambda_.Function) -> lambda_.Version:
         if self._local:

@@ -19,7 +19,7 @@ class Queue(EnvironmentStack):
 
     def __init__(self, app: App, settings: Settings, outputs: Outputs) -> None:
         super().__init__(app, settings, outputs)
-        dead_letters = sqs.Queue(
+        self.dead_letters = sqs.Queue(
             self,
             "DeadLetters",
             # The longest there is: a message keeps the age it had in the queue that it comes from.
@@ -34,10 +34,12 @@ class Queue(EnvironmentStack):
             retention_period=Duration.seconds(settings.queue.retention),
             encryption=sqs.QueueEncryption.SQS_MANAGED,
             enforce_ssl=True,
-            dead_letter_queue=sqs.DeadLetterQueue(queue=dead_letters, max_receive_count=settings.queue.max_receives),
+            dead_letter_queue=sqs.DeadLetterQueue(
+                queue=self.dead_letters, max_receive_count=settings.queue.max_receives
+            ),
         )
         self.give("QueueUrl", self.queue.queue_url, "The queue of clips to speak")
         self.give("QueueArn", self.queue.queue_arn, "The queue of clips to speak")
         self.give("QueueName", self.queue.queue_name, "The queue of clips to speak")
-        self.give("DeadLetterQueueUrl", dead_letters.queue_url, "What could not be spoken")
-        self.give("DeadLetterQueueName", dead_letters.queue_name, "What could not be spoken")
+        self.give("DeadLetterQueueUrl", self.dead_letters.queue_url, "What could not be spoken")
+        self.give("DeadLetterQueueName", self.dead_letters.queue_name, "What could not be spoken")

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from cdk.settings import Settings
 
 
+REQUEST_METRICS = "EntireBucket"
+"""The id of the filter whose requests S3 counts: all of the bucket's."""
+
+
 class Storage(EnvironmentStack):
     """The bucket of audio."""
 
@@ -29,6 +33,7 @@ class Storage(EnvironmentStack):
             enforce_ssl=True,
             encryption=s3.BucketEncryption.S3_MANAGED,
             versioned=versioned,
+            metrics=[s3.BucketMetrics(id=REQUEST_METRICS)],
             lifecycle_rules=[
                 s3.LifecycleRule(id="clips", prefix="clips/", expiration=Duration.days(settings.table.ttl_days)),
                 s3.LifecycleRule(id="unfinished-uploads", abort_incomplete_multipart_upload_after=Duration.days(1)),

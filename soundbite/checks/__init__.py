@@ -1,9 +1,46 @@
 """Checks: small functions that look and tell, and change nothing.
 
-One ends as pass, fail, skip, or inconclusive (could not be measured, which never counts as pass).
+One ends as pass, warn, fail, skip, or inconclusive (could not be measured, which never counts as pass).
 """
 
-from .model import Check, Failed, Outcome, Scene, Skipped, Verdict, check
-from .running import load_modules, run
+from .model import (
+    DEPLOYED,
+    LOCAL,
+    Check,
+    Evidence,
+    Failed,
+    Load,
+    NotYet,
+    Outcome,
+    Scene,
+    Severity,
+    Skipped,
+    Verdict,
+    Warned,
+    Wishes,
+    check,
+)
+from .running import Halted, choose, hanging, load_modules, run
 
-__all__ = ["Check", "Failed", "Outcome", "Scene", "Skipped", "Verdict", "check", "load_modules", "run"]
+__all__ = [
+    "DEPLOYED",
+    "LOCAL",
+    "Check",
+    "Evidence",
+    "Failed",
+    "Halted",
+    "Load",
+    "NotYet",
+    "Outcome",
+    "Scene",
+    "Severity",
+    "Skipped",
+    "Verdict",
+    "Warned",
+    "Wishes",
+    "check",
+    "choose",
+    "hanging",
+    "load_modules",
+    "run",
+]

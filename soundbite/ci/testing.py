@@ -15,12 +15,14 @@ from soundbite import environment as environments
 from soundbite.errors import ConfigurationError
 from soundbite.parallel import workers
 
+from .record import Recorder
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 _TIMEOUT = 1800
 _AT_ONCE = 2
-"""Static checks run at once: each keeps a core busy."""
+"""Suites run at once: each keeps a core busy."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +36,13 @@ class Suite:
     env: Mapping[str, str] = field(default_factory=dict)
 
 
-def suites(more: Sequence[str] = ()) -> list[Suite]:
+def suites(file: Callable[[str], Path], more: Sequence[str] = ()) -> list[Suite]:
     """Return everything that `inv test` runs, in order.
 
     Parameters
     ----------
+    file:
+        Where the results of a kind go, such as `pytest.xml`.
     more:
         More arguments for pytest.
     """
@@ -46,6 +50,12 @@ def suites(more: Sequence[str] = ()) -> list[Suite]:
     scripts = [str(path) for path in sorted((paths.ROOT / "scripts").iterdir()) if _is_shell(path)]
     app = environments.load("dev-localstack").app_dir
     npm = ["npm", "--silent", "run"]
+    vitest = ["--reporter=default", *_GITHUB_REPORTER, "--reporter=junit", f"--outputFile.junit={file('vitest.xml')}"]
+    results = [f"--junitxml={file('pytest.xml')}", f"--cov-report=json:{file('coverage.json')}"]
+    alone = [f"--junitxml={file('alone.xml')}", "-q", "-m", "alone"]
+    # Whoever chooses tests gets them all in one go.
+    timed = [Suite("pytest alone", "python", [*python, "pytest", *alone])] if not more else []
+    everything = [] if more else ["-m", "not alone"]
     return [
         Suite("ruff check", "static", [*python, "ruff", "check", "--quiet", "."]),
         Suite("ruff format", "static", [*python, "ruff", "format", "--check", "--quiet", "."]),
@@ -54,13 +64,14 @@ def suites(more: Sequence[str] = ()) -> list[Suite]:
         Suite("shellcheck", "static", [str(Path(sys.executable).with_name("shellcheck")), *scripts]),
         Suite("tsc", "static", [*npm, "typecheck"], app),
         Suite("eslint", "static", [*npm, "lint"], app),
-        Suite("vitest", "app", [*npm, "test"], app, {"TEST_PYTHON": sys.executable}),
-        Suite("pytest", "python", [*python, "pytest", *_PYTEST, *more]),
+        Suite("vitest", "app", [*npm, "test", "--", *vitest], app, {"TEST_PYTHON": sys.executable}),
+        Suite("pytest", "python", [*python, "pytest", *_PYTEST, *results, *everything, *more]),
+        *timed,
     ]
 
 
 def run(only: Sequence[str], more: Sequence[str] = ()) -> int:
-    """Run the suites: the static ones at once, then the application's, then the workflow's.
+    """Run the suites: the static ones and the application's at once, then the workflow's.
 
     Parameters
     ----------
@@ -77,28 +88,34 @@ def run(only: Sequence[str], more: Sequence[str] = ()) -> int:
     ConfigurationError
         There is no such group.
     """
-    everything = suites(more)
+    record = Recorder(only, more)
+    everything = suites(record.run.file, more)
     known = list(dict.fromkeys(each.group for each in everything))
     unknown = sorted(set(only) - set(known))
     if unknown:
         raise ConfigurationError(f"There is no group {', '.join(unknown)}.", f"Known are: {', '.join(known)}.")
     chosen = [each for each in everything if not only or each.group in only]
     _prepare()
+    record.begin([(each.name, each.group) for each in chosen])
     started = time.monotonic()
     failed: list[str] = []
-    static = [suite for suite in chosen if suite.group == "static"]
-    if static:
-        with console.step("static") as step, workers(_AT_ONCE) as submit:
-            step.progress = ", ".join(suite.name for suite in static)
-            for future in [submit(partial(_quietly, suite)) for suite in static]:
+    # mypy keeps one core busy for most of the time that the application's tests take on the other.
+    static = any(suite.group == "static" for suite in chosen)
+    quiet = [suite for suite in chosen if static and suite.group != "python"]
+    if quiet:
+        groups = " and ".join(dict.fromkeys(suite.group for suite in quiet))
+        with console.step(groups) as step, workers(_AT_ONCE) as submit:
+            step.progress = ", ".join(suite.name for suite in quiet)
+            for future in [submit(partial(_quietly, suite, record)) for suite in quiet]:
                 failed += future.result()
             step.well = not failed
-            step.detail = f"{len(static) - len(failed)} of {len(static)} passed"
+            step.detail = f"{len(quiet) - len(failed)} of {len(quiet)} passed"
     for suite in chosen:
-        if suite.group != "static":
+        if suite not in quiet:
             console.say(f"── {suite.name}")
-            completed = _run(suite, loudly=True)
+            completed = _run(suite, record, loudly=True)
             failed += [suite.name] if completed.code else []
+    record.finish()
     took = f"in {time.monotonic() - started:.0f} s"
     if failed:
         console.error(f"{', '.join(failed)} failed {took}.")
@@ -119,10 +136,10 @@ def _prepare() -> None:
                 step.detail = "done" if work.ensure(step.tell) else "unchanged"
 
 
-def _quietly(suite: Suite) -> list[str]:
+def _quietly(suite: Suite, record: Recorder) -> list[str]:
     """Run a suite and show its output only if it failed; return its name then, else nothing."""
     started = time.monotonic()
-    completed = _run(suite, loudly=False)
+    completed = _run(suite, record, loudly=False)
     output = (completed.stdout + completed.stderr).strip() if completed.code else ""
     console.outcome(
         suite.name, "failed" if completed.code else "passed", time.monotonic() - started, well=not completed.code
@@ -132,14 +149,17 @@ def _quietly(suite: Suite) -> list[str]:
     return [suite.name] if completed.code else []
 
 
-def _run(suite: Suite, *, loudly: bool) -> shell.Completed:
+def _run(suite: Suite, record: Recorder, *, loudly: bool) -> shell.Completed:
     # The tests are about files, not about what happens to be set where they run.
     env = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_ACCESS", "AWS_SECRET"))}
     env |= {"PATH": node.path_variable(), "AWS_EC2_METADATA_DISABLED": "true", **suite.env}
     if not sys.stdout.isatty():
         env["NO_COLOR"] = "1"
     on_line = console.result if loudly else None
-    return shell.run(suite.argv, cwd=suite.cwd, env=env, timeout=_TIMEOUT, on_line=on_line, check=False)
+    started = time.monotonic()
+    completed = shell.run(suite.argv, cwd=suite.cwd, env=env, timeout=_TIMEOUT, on_line=on_line, check=False)
+    record.ended(suite.name, time.monotonic() - started, well=completed.code == 0)
+    return completed
 
 
 def _is_shell(path: Path) -> bool:
@@ -147,6 +167,8 @@ def _is_shell(path: Path) -> bool:
 
 
 _LINT_IMPORTS = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports())"
+_GITHUB_REPORTER = ["--reporter=github-actions"] if os.environ.get("GITHUB_ACTIONS") == "true" else []
+"""Vitest adds it by itself only where no reporter is named."""
 _PYTEST = [
     "-n",
     "3",

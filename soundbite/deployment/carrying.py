@@ -11,24 +11,19 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from soundbite import application, console, publishing, secrets
+from soundbite import console, publishing, secrets
 from soundbite.errors import Locked, SoundbiteError, WentBack
-from soundbite.infrastructure import changes, functions, stacks
-from soundbite.platforms.hosts import bundle
-from soundbite.platforms.hosts.rollout import Rollout, StageFailed, SwitchFailed
+from soundbite.infrastructure import functions
+from soundbite.platforms.platform import StageFailed, SwitchFailed
 from soundbite.releases import Deployment, LedgerUnreachable, Operation
 from soundbite.releases.records import PLANNED, RECORDED, ROLLBACK, STAGED, SWITCHED
-
-from . import planning, releasing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from soundbite.infrastructure.assembly import Assembly
-    from soundbite.platforms.hosts import Remotes
+    from soundbite.platforms.platform import Platform, Rollout
     from soundbite.releases import Lock
 
-    from .releasing import Candidate
     from .scene import Scene
 
 _ORDER = (PLANNED, STAGED, SWITCHED, RECORDED)
@@ -37,12 +32,12 @@ _LAST_WORD = 4.0
 
 
 class Carrier:
-    """Who carries one operation: scene, lock, hosts, and the operation as it is now."""
+    """Who carries one operation: scene, lock, platform, and the operation as it is now."""
 
-    def __init__(self, scene: Scene, lock: Lock, remotes: Remotes, operation: Operation, record: Deployment) -> None:
+    def __init__(self, scene: Scene, lock: Lock, platform: Platform, operation: Operation, record: Deployment) -> None:
         self.scene = scene
         self.lock = lock
-        self.remotes = remotes
+        self.platform = platform
         self.operation = operation
         self.record = record
         self._began = time.monotonic()
@@ -52,13 +47,15 @@ class Carrier:
         """The operation's plan."""
         return self.operation.plan
 
-    def carry(self, prepare: Callable[[Carrier], None] | None) -> Deployment:
+    def carry(self, prepare: Callable[[Carrier], None] | None, *, again: bool = False) -> Deployment:
         """Carry it to its end, whatever state it is in; return the deployment as it is recorded.
 
         Parameters
         ----------
         prepare:
             Brings infrastructure and artifacts, where that is not done yet.
+        again:
+            Whether it was cut off: what was staged may be gone since with a reboot, and is staged anew.
 
         Raises
         ------
@@ -68,7 +65,7 @@ class Carrier:
             It failed before anything was switched, or a rollback failed, or the ledger was lost.
         """
         try:
-            return self._carried(prepare)
+            return self._carried(prepare, again=again)
         except (StageFailed, SwitchFailed) as failed:
             raise self._taken_back(failed) from None
         except Locked:
@@ -101,7 +98,7 @@ class Carrier:
         if failures:
             self.leave_interrupted()
             raise SoundbiteError(
-                f"{why}\nAnd not every host went back to {before['deployment']}:\n"
+                f"{why}\nAnd not everything went back to {before['deployment']}:\n"
                 + "\n".join(each.message for each in failures),
                 f"Mend them, then inv deploy.{self.scene.environment.name} --abort.",
             )
@@ -114,7 +111,7 @@ class Carrier:
             with suppress(Exception):
                 self.lock.leave_interrupted()
 
-        self.remotes.close()
+        self.platform.close()
         thread = threading.Thread(target=last_word, daemon=True)
         thread.start()
         thread.join(_LAST_WORD)
@@ -132,10 +129,10 @@ class Carrier:
         self.scene.ledger.put_operation(operation, self.lock.token)
         self.operation = operation
 
-    def _carried(self, prepare: Callable[[Carrier], None] | None) -> Deployment:
-        if self._at(PLANNED):
-            if prepare is not None:
-                prepare(self)
+    def _carried(self, prepare: Callable[[Carrier], None] | None, *, again: bool) -> Deployment:
+        if self._at(PLANNED) and prepare is not None:
+            prepare(self)
+        if self._at(PLANNED) or (again and self._at(STAGED)):
             self._stage()
         if self._at(STAGED):
             self._switch()
@@ -159,7 +156,7 @@ class Carrier:
         given = self._secrets_of(self.plan["secrets"])
         with console.step("stage") as step:
             self._rollout(step.tell).stage(given, self._registry())
-            step.detail = f"{self.plan['deployment']} is ready beside what serves, on {len(self.remotes.all)} hosts"
+            step.detail = f"{self.plan['deployment']} is ready beside what serves, on {self.platform.told()}"
         self.keep(STAGED)
 
     def _switch(self) -> None:
@@ -167,7 +164,7 @@ class Carrier:
         with console.step("switch") as step:
             rollout.switch()
             self._move_processor(self.plan["processor"]["version"])
-            step.detail = f"{self.plan['deployment']} serves on {len(self.remotes.all)} hosts"
+            step.detail = f"{self.plan['deployment']} serves on {self.platform.told()}"
         with console.step("checks") as step:
             step.detail = rollout.prove()
             self._prove_processor()
@@ -271,7 +268,7 @@ class Carrier:
         serves = f"Nothing was switched; {before or 'nothing'} serves, as before."
         try:
             if "bundle" in self.plan:
-                self.remotes.each(lambda remote: remote.call("abandon", {"token": self.lock.token}))
+                self._rollout(lambda _: None).abandon()
             self._ended("failed", failed.message)
         except SoundbiteError:
             self.leave_interrupted()
@@ -282,7 +279,7 @@ class Carrier:
         return type(failed)(f"{failed.message}\n{serves}", failed.hint)
 
     def _rollout(self, tell: Callable[[str], None]) -> Rollout:
-        return Rollout(self.remotes, self.plan, self.lock.token, tell)
+        return self.platform.rollout(self.plan, self.lock.token, tell)
 
     def _registry(self) -> dict[str, str] | None:
         return publishing.signed_in(self.scene.cloud, self.plan["repository"])
@@ -301,71 +298,3 @@ class Carrier:
             found = functions.pointed(self.scene.cloud, function)
             if found != version:
                 raise SwitchFailed(f"the processor's alias points to version {found}, not {version}")
-
-
-def prepare_deploy(candidate: Candidate, assembly: Assembly) -> Callable[[Carrier], None]:
-    """Return what a deploy does before hosts are touched: infrastructure, artifacts, and the frozen bundle."""
-
-    def prepare(carrier: Carrier) -> None:
-        if "bundle" in carrier.plan:
-            return
-        scene, token = carrier.scene, carrier.lock.token
-        _deploy_stacks(scene, assembly, carrier)
-        release = releasing.bring(scene, candidate)
-        scene.ledger.add_release(release, token)
-        scene.ledger.put_templates(assembly.digest, assembly.templates(), token)
-        output = stacks.outputs(scene.cloud)
-        function = functions.name(scene.cloud, output)
-        version = None
-        if function:
-            if carrier.plan["before"]["processor_version"]:
-                # A change of the alias's own resource would have moved it: it waits for the switch.
-                functions.point(scene.cloud, function, carrier.plan["before"]["processor_version"])
-            version = functions.publish(scene.cloud, function)
-        configuration = planning.bound(scene)
-        given = bundle.variables(scene.cloud, configuration)
-        repository = releasing.repository(scene)
-        made = bundle.make(
-            scene.environment,
-            carrier.plan["deployment"],
-            given,
-            carrier.plan["secrets"],
-            {"id": release.id, "commit": release.commit, "image": f"{repository}@{release.image}"},
-        )
-        carrier.record = replace(
-            carrier.record,
-            release=release.id,
-            image=f"{repository}@{release.image}",
-            configuration=configuration,
-            configured=bundle.digest(scene.environment, given),
-            processor_version=version,
-            assembly=assembly.digest,
-        )
-        scene.ledger.put_deployment(carrier.record, token)
-        carrier.keep(PLANNED, bundle=made, repository=repository, processor={"function": function, "version": version})
-
-    return prepare
-
-
-def prepare_rollback(difference: changes.Difference | None) -> Callable[[Carrier], None]:
-    """Return what a rollback does before hosts are touched: the infrastructure, where it is to go back too."""
-
-    def prepare(carrier: Carrier) -> None:
-        if difference is not None and difference.stacks:
-            with console.step("infrastructure") as step:
-                changes.go_back(carrier.scene.cloud, difference)
-                step.detail = f"{', '.join(difference.stacks)} as they were"
-
-    return prepare
-
-
-def _deploy_stacks(scene: Scene, assembly: Assembly, carrier: Carrier) -> None:
-    with console.step("infrastructure") as step:
-        waiting = stacks.pending(scene.cloud, assembly)
-        if waiting:
-            application.cdk_cli().ensure(step.tell)
-            stacks.bootstrap(scene.cloud, step.tell)
-            stacks.deploy(scene.cloud, assembly, step.tell)
-        carrier.lock.require()
-        short = [name.removeprefix(scene.environment.stack_name("")) for name in waiting]
-        step.detail = f"{', '.join(short)} deployed" if waiting else "unchanged"

@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from soundbite import application, console
 from soundbite.errors import ConfigurationError, Locked, Refused
 from soundbite.infrastructure import functions, stacks
-from soundbite.platforms.hosts import bundle
+from soundbite.platforms.platform import served
 from soundbite.releases import Deployment, Operation
 from soundbite.releases.records import DEPLOY, PLANNED
 
 from . import planning, releasing, scene
-from .carrying import Carrier, prepare_deploy
+from .carrying import Carrier
+from .preparing import prepare_deploy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
+    from soundbite.platforms.platform import Platform
     from soundbite.releases import Lock
 
     from .planning import Differences
@@ -52,10 +54,10 @@ class Wishes(NamedTuple):
 
 def plan(here: Scene, wishes: Wishes) -> dict[str, Any]:
     """Return what a deployment would change; changes nothing."""
-    with scene.preflight(here) as (_, statuses):
+    with scene.preflight(here) as (platform, statuses):
         scene.require_clean(here)
         candidate = releasing.choose(here, wishes.release, build=wishes.build, rehearsal=wishes.rehearsal)
-        found = planning.compare(here, candidate, statuses)
+        found = planning.compare(here, candidate, platform, statuses)
         return {
             "environment": here.environment.name,
             "release": candidate.release.id,
@@ -90,13 +92,13 @@ def deploy(here: Scene, wishes: Wishes, confirm: Callable[[str], None]) -> dict[
     Locked
         Somebody else is at work.
     """
-    with scene.preflight(here) as (remotes, statuses):
+    with scene.preflight(here) as (platform, statuses):
         revision = scene.require_clean(here)
         require_free(here, wishes.lock_wait)
         candidate = releasing.choose(here, wishes.release, build=wishes.build, rehearsal=wishes.rehearsal)
-        found = planning.compare(here, candidate, statuses)
+        found = planning.compare(here, candidate, platform, statuses)
         if found.nothing and found.before is not None:
-            console.say(f"{found.before.id} serves already on {len(statuses)} hosts; nothing to do.")
+            console.say(f"{found.before.id} serves already on {platform.told()}; nothing to do.")
             return result(here, found.before, changed=False)
         _require_good(here, candidate.release.id, wishes)
         text = "\n".join(found.lines)
@@ -108,7 +110,7 @@ def deploy(here: Scene, wishes: Wishes, confirm: Callable[[str], None]) -> dict[
         _ensure_ledger(here, found)
         lock = here.lock()
         lock.acquire(here.holder(wishes.reason or f"deploy {candidate.release.id}"), wait=wishes.lock_wait)
-        carrier = Carrier(here, lock, remotes, *_begin(here, lock, found, wishes, revision))
+        carrier = Carrier(here, lock, platform, *_begin(here, lock, platform, found, wishes, revision))
         return result(here, carrier.carry(prepare_deploy(candidate, found.assembly)), changed=True)
 
 
@@ -177,7 +179,9 @@ def require_unchanged(here: Scene, before: Deployment | None) -> None:
         )
 
 
-def _begin(here: Scene, lock: Lock, found: Differences, wishes: Wishes, revision: str) -> tuple[Operation, Deployment]:
+def _begin(
+    here: Scene, lock: Lock, platform: Platform, found: Differences, wishes: Wishes, revision: str
+) -> tuple[Operation, Deployment]:
     before = found.before
     with released_on_failure(lock):
         require_unchanged(here, before)
@@ -200,6 +204,7 @@ def _begin(here: Scene, lock: Lock, found: Differences, wishes: Wishes, revision
         secrets=found.secrets,
         hosts=sorted(found.statuses),
         irreversible=wishes.irreversible,
+        platform=platform.name,
     )
     plan_ = {
         "deployment": record.id,
@@ -210,25 +215,34 @@ def _begin(here: Scene, lock: Lock, found: Differences, wishes: Wishes, revision
         "assembly": found.assembly.digest,
         "overrides": here.overrides,
         "secrets": found.secrets,
-        **common(here, before, found.processor_version),
+        **common(here, platform, found.statuses, before, found.processor_version),
         "processor": {"function": function, "version": None},
     }
     return begin(here, lock, record, plan_)
 
 
-def common(here: Scene, before: Deployment | None, processor_version: str | None) -> dict[str, Any]:
+def common(
+    here: Scene,
+    platform: Platform,
+    statuses: Mapping[str, Mapping[str, Any]],
+    before: Deployment | None,
+    processor_version: str | None,
+) -> dict[str, Any]:
     """Return the parts of a plan that deploys and rollbacks share."""
+    serves = before.id if before else None
+    if before is not None and before.platform != platform.name:
+        # What the environment was moved away from; a failure goes back to what serves here, if anything does.
+        found = served(statuses.values())
+        serves = found.pop() if len(found) == 1 else None
     return {
         "before": {
-            "deployment": before.id if before else None,
+            "deployment": serves,
             "secrets": before.secrets if before else {},
             "processor_version": processor_version,
         },
         "repository": "",
-        "proxy": bundle.proxy(here.environment),
-        "unit": bundle.unit(),
-        "drain": here.environment.hosts.drain,
-        "batch": here.environment.hosts.batch,
+        "platform": platform.name,
+        **platform.ground(),
         "rehearsal": here.environment.emulated,
     }
 

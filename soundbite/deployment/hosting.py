@@ -9,7 +9,7 @@ from soundbite.errors import ConfigurationError, Refused, SoundbiteError
 from soundbite.parallel import workers
 from soundbite.platforms import hosts
 from soundbite.platforms.hosts import bundle
-from soundbite.platforms.hosts.rollout import served
+from soundbite.platforms.platform import served
 
 from . import planning
 
@@ -197,6 +197,13 @@ def _before(status: dict[str, Any]) -> str | None:
 
 
 def _remotes(here: Scene, *, offline: bool = False) -> hosts.Remotes:
+    platform = here.environment.workflow.platform
+    if platform != "hosts":
+        raise ConfigurationError(
+            f"{here.environment.name} has no hosts: PLATFORM={platform} "
+            f"({here.environment.settings['PLATFORM'].origin}).",
+            f"inv validate --env={here.environment.name} says how it is; docs/deploying.md, where its logs are.",
+        )
     if offline:
         return hosts.Remotes(hosts.remembered(here.environment), here.environment)
     with workers(2) as submit:

@@ -9,7 +9,7 @@ from soundbite import console, secrets
 from soundbite.errors import ConfigurationError
 from soundbite.infrastructure import assembly, functions, stacks
 from soundbite.parallel import workers
-from soundbite.platforms.hosts import bundle, rollout
+from soundbite.platforms.platform import served
 
 from . import releasing
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from soundbite.infrastructure.assembly import Assembly
+    from soundbite.platforms.platform import Platform
     from soundbite.releases import Deployment
 
     from .releasing import Candidate
@@ -40,9 +41,9 @@ class Differences:
     secrets:
         By variable, reference and version.
     configured:
-        The hash of what hosts are given; "" where something is unknown.
+        The hash of what the platform is given; "" where something is unknown.
     astray:
-        What the hosts serve, where that is not what the ledger says.
+        What the platform serves, where that is not what the ledger says.
     """
 
     candidate: Candidate
@@ -63,7 +64,9 @@ class Differences:
         return not self.lines
 
 
-def compare(scene: Scene, candidate: Candidate, statuses: Mapping[str, Mapping[str, Any]]) -> Differences:
+def compare(
+    scene: Scene, candidate: Candidate, platform: Platform, statuses: Mapping[str, Mapping[str, Any]]
+) -> Differences:
     """Compare what would be deployed with what serves.
 
     Raises
@@ -81,9 +84,9 @@ def compare(scene: Scene, candidate: Candidate, statuses: Mapping[str, Mapping[s
         waiting = stacks.pending(cloud, made)
         before = serving(scene)
         configuration = bound(scene)
-        given = bundle.variables(cloud, configuration)
+        given = platform.variables(configuration)
         known = UNKNOWN not in given.values()
-        configured = bundle.digest(environment, given) if known else ""
+        configured = platform.digest(given) if known else ""
         function = _function(scene)
         version = functions.pointed(cloud, function) if function else None
         found = Differences(
@@ -96,7 +99,7 @@ def compare(scene: Scene, candidate: Candidate, statuses: Mapping[str, Mapping[s
             configured,
             statuses,
             version,
-            _astray(before, statuses),
+            _astray(platform, before, statuses),
         )
         found.lines.extend(_lines(scene, found))
         step.detail = f"{len(found.lines)} differences" if found.lines else "nothing differs"
@@ -136,19 +139,19 @@ def _function(scene: Scene) -> str | None:
         return None
 
 
-def _astray(before: Deployment | None, statuses: Mapping[str, Mapping[str, Any]]) -> str:
-    found = rollout.served(statuses.values())
+def _astray(platform: Platform, before: Deployment | None, statuses: Mapping[str, Mapping[str, Any]]) -> str:
+    found = served(statuses.values())
     wanted = {before.id if before else None}
     if found == wanted:
         return ""
     told = ", ".join(sorted(each or "nothing" for each in found))
-    return f"hosts serve {told}, and the ledger says {before.id if before else 'nothing was deployed'}"
+    return f"{platform.told()} serve {told}, and the ledger says {before.id if before else 'nothing was deployed'}"
 
 
 def _lines(scene: Scene, found: Differences) -> list[str]:
     lines = [f"{what:<15} {text}" for what, text in _differences(scene, found)]
     if found.astray:
-        lines.append(f"{'hosts':<15} {found.astray}")
+        lines.append(f"{'platform':<15} {found.astray}")
     return lines
 
 
@@ -173,7 +176,7 @@ def _differences(scene: Scene, found: Differences) -> list[tuple[str, str]]:
         if then != now:
             lines.append(("secret", f"{name}: {_version(then)} → {_version(now)}"))
     if before is not None and found.configured and before.configured != found.configured and not lines:
-        lines.append(("configuration", "compose files or proxy differ"))
+        lines.append(("configuration", "what it runs in differs"))
     return lines
 
 

@@ -12,14 +12,15 @@ from soundbite.releases import Deployment, Operation, Release
 from soundbite.releases.records import DEPLOY, PLANNED, RECORDED
 
 from . import releasing, scene
-from .carrying import Carrier, prepare_deploy, prepare_rollback
+from .carrying import Carrier
 from .deploying import result
+from .preparing import prepare_deploy, prepare_rollback
 from .releasing import Candidate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from soundbite.platforms.hosts import Remotes
+    from soundbite.platforms.platform import Platform
     from soundbite.releases import Lock
 
     from .scene import Scene
@@ -42,16 +43,17 @@ def resume(here: Scene, *, rehearsal: bool) -> dict[str, Any]:
     """
     here.cloud.require_account()
     found = _interrupted(here)
+    _require_platform(here, found)
     if found and found.plan.get("overrides"):
         without = here.without
         here = scene.load(here.environment.name, rehearsal=rehearsal, overrides=found.plan["overrides"])
         here.without = without
-    with scene.preflight(here) as (remotes, _):
+    with scene.preflight(here) as (platform, _):
         prepare = _preparation(here, found, rehearsal=rehearsal) if found else None
         lock, operation, record = _taken(here, "resume")
         if operation is None or record is None:
             return _nothing(here, lock)
-        done = _carrier(here, lock, remotes, operation, record).carry(prepare)
+        done = _carrier(here, lock, platform, operation, record).carry(prepare, again=True)
         return result(here, done, changed=True)
 
 
@@ -65,11 +67,13 @@ def abort(here: Scene, reason: str = "") -> dict[str, Any]:
     Locked
         It is still being worked on.
     """
-    with scene.preflight(here) as (remotes, _):
+    here.cloud.require_account()
+    _require_platform(here, _interrupted(here))
+    with scene.preflight(here) as (platform, _):
         lock, operation, record = _taken(here, "abort")
         if operation is None or record is None:
             return _nothing(here, lock)
-        carrier = _carrier(here, lock, remotes, operation, record)
+        carrier = _carrier(here, lock, platform, operation, record)
         try:
             carrier.back(reason or "aborted", "aborted")
         except BaseException:
@@ -84,6 +88,18 @@ def _interrupted(here: Scene) -> Operation | None:
     """Return what the lock says is being done, without taking it."""
     name = here.lock().look().holder.get("operation", "")
     return here.ledger.operation(name) if name else None
+
+
+def _require_platform(here: Scene, found: Operation | None) -> None:
+    """Refuse where an operation was begun on another platform than the environment has now."""
+    now = here.environment.workflow.platform
+    begun = found.plan.get("platform", now) if found else now
+    if found and begun != now:
+        raise Refused(
+            f"{found.deployment} was begun on PLATFORM={begun}, and {here.environment.name} has PLATFORM={now}. "
+            "Nothing was changed.",
+            f"Set PLATFORM={begun} again to finish it or take it back.",
+        )
 
 
 def _taken(here: Scene, why: str) -> tuple[Lock, Operation | None, Deployment | None]:
@@ -105,8 +121,8 @@ def _nothing(here: Scene, lock: Lock) -> dict[str, Any]:
     return {"environment": here.environment.name, "deployment": serving, "changed": False}
 
 
-def _carrier(here: Scene, lock: Lock, remotes: Remotes, operation: Operation, record: Deployment) -> Carrier:
-    return Carrier(here, lock, remotes, operation, record)
+def _carrier(here: Scene, lock: Lock, platform: Platform, operation: Operation, record: Deployment) -> Carrier:
+    return Carrier(here, lock, platform, operation, record)
 
 
 def _preparation(here: Scene, operation: Operation, *, rehearsal: bool) -> Callable[[Carrier], None] | None:

@@ -13,13 +13,15 @@ from soundbite.releases import Deployment
 from soundbite.releases.records import ROLLBACK
 
 from . import planning, scene
-from .carrying import Carrier, prepare_rollback
+from .carrying import Carrier
 from .deploying import begin, common, released_on_failure, require_free, require_unchanged, result
+from .preparing import prepare_rollback
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from soundbite.infrastructure.changes import Difference
+    from soundbite.platforms.platform import Platform
     from soundbite.releases import Lock, Operation
 
     from .scene import Scene
@@ -56,7 +58,7 @@ def rollback(
     ConfigurationError
         It is unknown, or something that it needs is gone: said before anything is changed.
     """
-    with scene.preflight(here) as (remotes, statuses):
+    with scene.preflight(here) as (platform, statuses):
         if not plan:
             require_free(here, lock_wait)
         now = planning.serving(here)
@@ -80,22 +82,30 @@ def rollback(
             confirm(f"{here.environment.name} in account {here.environment.aws.account_id}")
         lock = here.lock()
         lock.acquire(here.holder(reason or f"roll back to {target.id}"), wait=lock_wait)
-        carrier = Carrier(here, lock, remotes, *_begin(here, lock, now, target, told, reason))
+        carrier = Carrier(here, lock, platform, *_begin(here, lock, platform, statuses, now, target, told, reason))
         return result(here, carrier.carry(prepare_rollback(difference)), changed=True)
 
 
 def _target(here: Scene, now: Deployment | None, to: str) -> Deployment:
     if now is None:
         raise Refused(f"{here.environment.name} has no deployment to go back from.")
+    platform = here.environment.workflow.platform
     if to:
         target = here.ledger.deployment(to)
         if target.id == now.id:
             raise Refused(f"{to} is what serves.")
+        if target.platform != platform:
+            raise Refused(
+                f"{to} ran on PLATFORM={target.platform}, and {here.environment.name} has PLATFORM={platform}. "
+                "Nothing was changed.",
+                f"PLATFORM={target.platform} in its env file and a deploy move it back.",
+            )
         if not target.image:
-            raise Refused(f"{to} never got to the hosts ({target.outcome or 'unfinished'}): there is nothing to start.")
+            raise Refused(f"{to} never got anywhere ({target.outcome or 'unfinished'}): there is nothing to start.")
         return target
     for each in here.ledger.deployments():
-        if each.verified and not each.bad and each.number < now.number and _kind(each) != _kind(now):
+        fit = each.verified and not each.bad and each.platform == platform
+        if fit and each.number < now.number and _kind(each) != _kind(now):
             return each
     raise Refused(
         f"{here.environment.name} has no verified deployment before {now.id} that is not bad.",
@@ -187,7 +197,14 @@ def _told(here: Scene, now: Deployment | None, target: Deployment, difference: D
 
 
 def _begin(
-    here: Scene, lock: Lock, now: Deployment | None, target: Deployment, told: list[str], reason: str
+    here: Scene,
+    lock: Lock,
+    platform: Platform,
+    statuses: Mapping[str, Mapping[str, Any]],
+    now: Deployment | None,
+    target: Deployment,
+    told: list[str],
+    reason: str,
 ) -> tuple[Operation, Deployment]:
     assert now is not None, "there is something to go back from"
     with released_on_failure(lock):
@@ -216,16 +233,17 @@ def _begin(
         processor_version=target.processor_version,
         assembly=target.assembly,
         hosts=target.hosts,
+        platform=target.platform,
     )
     plan = {
-        **common(here, now, version),
+        **common(here, platform, statuses, now, version),
         "deployment": name,
         "told": told,
         "release": {"id": target.release, "commit": target.commit},
         "secrets": target.secrets,
         "repository": source.plan["repository"],
-        "proxy": source.plan["proxy"],
-        "bundle": _renamed(source.plan["bundle"], target.id, name),
+        **{key: source.plan[key] for key in platform.ground().keys() & {"proxy"}},
+        "bundle": platform.renamed(source.plan["bundle"], target.id, name),
         "processor": {"function": function, "version": target.processor_version},
         "marks_bad": reason or f"rolled back by {name}",
     }
@@ -235,11 +253,5 @@ def _begin(
 def _source(here: Scene, target: Deployment) -> Operation:
     source = here.ledger.operation(target.id)
     if source is None or "bundle" not in source.plan:
-        raise ConfigurationError(f"The ledger does not have what {target.id} gave the hosts.", "Deploy it anew.")
+        raise ConfigurationError(f"The ledger does not have what {target.id} was given.", "Deploy it anew.")
     return source
-
-
-def _renamed(bundle: dict[str, Any], old: str, new: str) -> dict[str, Any]:
-    """Return a bundle for another deployment's folder on the hosts: where its secrets' files lie."""
-    values = bundle["files"]["values.json"].replace(f"/deployments/{old}/", f"/deployments/{new}/")
-    return {**bundle, "files": {**bundle["files"], "values.json": values}}

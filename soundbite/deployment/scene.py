@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import getpass
-import os
-import socket
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from soundbite import checkout, console
 from soundbite import environment as environments
 from soundbite.cloud import Cloud
-from soundbite.errors import ConfigurationError, Refused, SoundbiteError
+from soundbite.errors import ConfigurationError, Refused
 from soundbite.parallel import workers
-from soundbite.platforms import hosts
+from soundbite.place import place
+from soundbite.platforms import platform
 from soundbite.releases import Ledger, Lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from soundbite.environment import Environment
-    from soundbite.platforms.hosts import Host, Remote, Remotes
-
-_CI = (("GITHUB_RUN_ID", "GitHub run"), ("CI_JOB_URL", "CI job"), ("BUILD_URL", "build"))
-"""Variables by which CI systems name what is running."""
+    from soundbite.platforms.platform import Platform
 
 
 class Scene:
@@ -79,18 +73,12 @@ def load(name: str, *, rehearsal: bool, overrides: dict[str, str] | None = None)
             f"{name} is not deployed: its application runs on this machine ({_origin(environment, 'PLATFORM')}).",
             f"inv dev.{name.removeprefix('dev-')} brings it up; deployable are {', '.join(environments.deployable())}.",
         )
-    if environment.workflow.platform != "hosts":
-        raise ConfigurationError(
-            f"{name} has PLATFORM={environment.workflow.platform} ({_origin(environment, 'PLATFORM')}), "
-            "which cannot be deployed to yet.",
-            "PLATFORM=hosts can.",
-        )
     return Scene(environment, overrides)
 
 
 @contextmanager
-def preflight(scene: Scene, *, with_hosts: bool = True) -> Iterator[tuple[Remotes, dict[str, dict[str, Any]]]]:
-    """Check account and hosts at once, and give the hosts with what each tells of itself.
+def preflight(scene: Scene) -> Iterator[tuple[Platform, dict[str, dict[str, Any]]]]:
+    """Check account and platform at once, and give the platform with what each part of it tells of itself.
 
     Raises
     ------
@@ -100,44 +88,16 @@ def preflight(scene: Scene, *, with_hosts: bool = True) -> Iterator[tuple[Remote
         A host is out of reach; all that are, in one message.
     """
     with console.step("preflight") as step:
-        step.progress = "account and hosts"
+        step.progress = f"account and {scene.environment.workflow.platform}"
+        found = platform.of(scene.cloud, scene.without)
         with workers(2) as submit:
-            who = submit(scene.cloud.require_account)
-            found = submit(partial(hosts.find, scene.cloud))
-            scene.who = who.result()
-        remotes = hosts.Remotes(_chosen(scene, found.result()) if with_hosts else [], scene.environment)
-        with_all, failures = remotes.each(_status)
-        if failures:
-            remotes.close()
-            hint = next((each.hint for each in failures if each.hint), "")
-            raise SoundbiteError(
-                "\n".join(each.message for each in failures) + "\nNothing was changed.",
-                f"{hint} --without=HOST leaves a host out.".strip(),
-            )
-        step.detail = f"{scene.environment.name}: account {scene.environment.aws.account_id}, {len(with_all)} hosts"
-    with remotes:
-        yield remotes, with_all
-
-
-def _status(remote: Remote) -> dict[str, Any]:
-    told = remote.status()
-    if not told["engine"]:
-        raise hosts.HostFailed(remote.host, "its engine does not run", hosts.RESTART)
-    return told
-
-
-def _chosen(scene: Scene, found: list[Host]) -> list[Host]:
-    for name in scene.without:
-        if not any(name in {each.name, each.id, each.address} for each in found):
-            raise ConfigurationError(
-                f"{scene.environment.name} has no host {name!r}.", f"It has {', '.join(each.name for each in found)}."
-            )
-    chosen = [each for each in found if not {each.name, each.id, each.address} & set(scene.without)]
-    if not chosen:
-        raise ConfigurationError("--without leaves no host over.")
-    if len(chosen) < len(found):
-        console.warn(f"Left out: {', '.join(scene.without)}. inv hosts.converge brings them to what serves later.")
-    return chosen
+            who, finding = submit(scene.cloud.require_account), submit(found.find)
+            scene.who = str(who.result())
+            finding.result()
+        statuses = found.look()
+        step.detail = f"{scene.environment.name}: account {scene.environment.aws.account_id}, {found.told()}"
+    with found:
+        yield found, statuses
 
 
 def require_clean(scene: Scene) -> str:
@@ -156,18 +116,6 @@ def require_clean(scene: Scene) -> str:
             "Commit or stash them; `git status` shows them.",
         )
     return revision
-
-
-def place() -> str:
-    """Return where this process runs: a run of CI, or user and machine."""
-    for variable, what in _CI:
-        if os.environ.get(variable):
-            return f"{what} {os.environ[variable]}"
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        user = str(os.getuid())
-    return f"{user}@{socket.gethostname()}, pid {os.getpid()}"
 
 
 def now() -> str:

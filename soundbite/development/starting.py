@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from soundbite import console, locks
-from soundbite.checks import Scene, run
-from soundbite.checks.running import report
+from soundbite import console, locks, reports
 from soundbite.cloud import Cloud
 from soundbite.errors import SoundbiteError
 from soundbite.platforms import room as rooms
 
-from . import following, steps, stopping
+from . import checking, following, steps, stopping
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,11 +87,12 @@ def setup(environment: Environment) -> int:
     ):
         steps.ground(room, cloud, build=not rooms.runs(room))
         steps.account(environment, cloud)
-        output = steps.infrastructure(environment, cloud, change=True, confirm=_unasked)
+        steps.infrastructure(environment, cloud, change=True, confirm=_unasked)
         with console.step("resources") as step:
-            verdicts = run(["resources"], Scene(environment, cloud, environment.app_url, output, environment.state))
+            verdicts = checking.run(cloud, ["resources"], environment.state)
             step.detail = f"{len(verdicts)} looked at"
-        return report(verdicts)
+        reports.show(verdicts)
+        return reports.exit_code(verdicts)
 
 
 def bring_up(

@@ -9,16 +9,15 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from soundbite import checks, console
+from soundbite import console, reports
 from soundbite import environment as environments
-from soundbite.checks.running import report
 from soundbite.cloud import Cloud
 from soundbite.errors import Inconclusive, SoundbiteError
 from soundbite.infrastructure import stacks
 from soundbite.platforms import machine
 from soundbite.platforms import room as rooms
 
-from . import starting, steps, stopping
+from . import checking, starting, steps, stopping
 
 if TYPE_CHECKING:
     from soundbite.environment import Environment
@@ -50,7 +49,7 @@ def smoke(environment: Environment, keep: Path | None = None) -> int:
         raise SoundbiteError(
             f"{environment.name} is not running.", f"inv dev.{environment.name.removeprefix('dev-')} starts it."
         )
-    return report(_run(environment, [_JOURNEY], keep or environment.state / "smoke"))
+    return _tell(environment, [_JOURNEY], keep or environment.state / "smoke")
 
 
 def shell(environment: Environment, command: str) -> int:
@@ -83,7 +82,7 @@ def prove(names: list[str], *, containers: bool = False) -> int:
     Returns
     -------
     int
-        The exit code: 0 all proved, 1 one failed, 6 one could not be tried.
+        The exit code: 0 all proved, 1 one failed, 2 one is set up wrongly, 6 one could not be tried.
     """
     codes = []
     for name in names:
@@ -95,11 +94,13 @@ def prove(names: list[str], *, containers: bool = False) -> int:
             codes.append(problem.exit_code)
         except SoundbiteError as problem:
             console.error(f"{name}: {problem}")
-            codes.append(1)
-    return 1 if 1 in codes else max(codes, default=0)
+            codes.append(problem.exit_code)
+    # What failed says more than what could not be tried.
+    return min(filter(None, codes), default=0)
 
 
 def _prove(name: str, *, containers: bool) -> int:
+    embedded = environments.load(name).emulator.mode == "embedded"  # before a folder is named after it
     with tempfile.TemporaryDirectory(prefix=f"soundbite-{name}-") as state:
         own = {
             "STATE_DIR": state,
@@ -107,7 +108,7 @@ def _prove(name: str, *, containers: bool) -> int:
             "APP_PORT": str(_free_port()),
             "APP_INSPECT_PORT": str(_free_port()),
         }
-        if environments.load(name).emulator.mode == "embedded":
+        if embedded:
             own["EMULATOR_PORT"] = str(_free_port())
         environment = environments.load(name, own)
         if not environment.emulated:
@@ -117,18 +118,16 @@ def _prove(name: str, *, containers: bool) -> int:
                 raise Inconclusive(problem.message, problem.hint) from None
         try:
             starting.up(environment, confirm=_declined, detach=True, containers=containers)
-            code = report(_run(environment, [_IDENTITY, "resources", _JOURNEY], Path(state) / "smoke"))
+            code = _tell(environment, [_IDENTITY, "resources", _JOURNEY], Path(state) / "smoke")
         finally:
             stopping.down(environment)
         return code
 
 
-def _run(environment: Environment, groups: list[str], keep: Path) -> list[checks.Verdict]:
-    keep.mkdir(parents=True, exist_ok=True)
-    checks.load_modules(environment.workflow.checks)
-    cloud = Cloud(environment)
-    scene = checks.Scene(environment, cloud, environment.app_url, stacks.outputs(cloud), keep)
-    return checks.run(groups, scene)
+def _tell(environment: Environment, groups: list[str], keep: Path) -> int:
+    verdicts = checking.run(Cloud(environment), groups, keep)
+    reports.show(verdicts)
+    return reports.exit_code(verdicts)
 
 
 def _declined(_difference: str) -> None:

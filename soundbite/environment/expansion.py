@@ -19,6 +19,10 @@ _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 _REFERENCE = re.compile(rf"\$(?:\$|\{{(?P<braced>{_NAME})(?P<fallback>:-[^}}]*)?\}}|(?P<bare>{_NAME})|(?P<broken>\{{))")
 
 
+_DEEPEST = 50
+"""Names that refer to one another in a row; Python's own end of recursion is not far behind."""
+
+
 def expand(merged: Mapping[str, Binding], extra: Mapping[str, str], problems: list[str]) -> dict[str, str]:
     """Expand every value.
 
@@ -76,6 +80,8 @@ class _Expander:
         name = match["braced"] or match["bare"]
         if name is None:
             return "$"
+        if len(chain) > _DEEPEST:
+            raise _Broken(f"refers to others more than {_DEEPEST} deep")
         if name in chain:
             raise _Broken(f"refers to itself: {' → '.join((*chain[chain.index(name) :], name))}")
         fallback = match["fallback"]

@@ -147,6 +147,9 @@ class Emulator(Section, prefix="EMULATOR_"):
     shared: bool = _key(
         kinds.FLAG, "Whether all environments that say so share one embedded emulator, an account each.", "no"
     )
+    engine: bool = _key(
+        kinds.FLAG, "Whether it may use this machine's Docker engine: tasks of ECS are containers then.", "no"
+    )
 
 
 class App(Section, prefix="APP_"):
@@ -172,9 +175,9 @@ class App(Section, prefix="APP_"):
     host: str = _key(kinds.TEXT, "The address it listens on.", "127.0.0.1")
     port: int = _key(kinds.PORT, "The port it listens on.", "3000")
     url: str = _key(kinds.URL, "Where its users reach it.")
-    health_path: str = _key(kinds.URL_PATH, "Answers 200 when the process is up.", "/")
+    health_path: str = _key(kinds.URL_PATH, "Answers 200 when the process is up.", "/", synth=True)
     ready_path: str | None = _key(
-        kinds.URL_PATH, "Answers 200 when what it depends on answers; empty: APP_HEALTH_PATH.", ""
+        kinds.URL_PATH, "Answers 200 when what it depends on answers; empty: APP_HEALTH_PATH.", "", synth=True
     )
     start_timeout: float = _key(kinds.duration(1, 600, "from 1s to 10m"), "How long a start may take.", "60s")
     inspect_port: int = _key(kinds.PORT, "The debugger's port on 127.0.0.1 with `--inspect`.", "9229")
@@ -243,6 +246,39 @@ class Hosts(Section, prefix="HOSTS_"):
     )
 
 
+class Ecs(Section, prefix="ECS_"):
+    """The tasks of `PLATFORM=ecs`, on Fargate, behind a load balancer."""
+
+    count: int = _key(kinds.integer(1, 100), "Tasks that serve.", "2")
+    max_count: int = _key(
+        kinds.integer(0, 100), "The most tasks that autoscaling may start; 0: there is no autoscaling.", "6"
+    )
+    cpu: int = _key(kinds.one_of_numbers(256, 512, 1024, 2048, 4096), "CPU units of a task; 1024 are one CPU.", "512")
+    memory_mb: int = _key(
+        kinds.integer(512, 30720), "Memory of a task, in MiB; ECS_CPU says which sizes Fargate has.", "1024"
+    )
+    drain: float = _key(
+        kinds.duration(0, 3600, "from 0s to 1h"),
+        "How long a task that gets no new requests may go on answering what it was asked, before it is stopped.",
+        "15s",
+        synth=True,
+    )
+    timeout: float = _key(
+        kinds.duration(60, 7200, "from 1m to 2h"),
+        "How long a rollout may take, until it is given up and taken back; ECS itself gives up sooner where tasks end.",
+        "15m",
+    )
+    address: str | None = _key(
+        kinds.TEXT, "Where the load balancer is asked, `address` or `address:port`; empty: at its own DNS name.", ""
+    )
+    certificate: str | None = _key(
+        kinds.CERTIFICATE,
+        "The load balancer's ACM certificate, in the environment's region; empty: it answers over http only.",
+        "",
+        synth=True,
+    )
+
+
 class Processor(Section, prefix="PROCESSOR_"):
     """The Lambda function behind the queue."""
 
@@ -298,6 +334,14 @@ class Logs(Section, prefix="LOGS_"):
     )
 
 
+class Budget(Section, prefix="BUDGET_"):
+    """What an answer may take, as `inv validate` measures it at APP_HEALTH_PATH from where it runs."""
+
+    p50: float = _key(kinds.duration(0.001, 60, "from 1ms to 60s"), "Half of the answers come within this.", "100ms")
+    p95: float = _key(kinds.duration(0.001, 60, "from 1ms to 60s"), "95 of 100 answers come within this.", "300ms")
+    errors: float = _key(kinds.PERCENTAGE, "The share of requests that may fail.", "0%")
+
+
 SECTIONS: tuple[type[Section], ...] = (
     Workflow,
     Aws,
@@ -306,11 +350,13 @@ SECTIONS: tuple[type[Section], ...] = (
     Image,
     Proxy,
     Hosts,
+    Ecs,
     Processor,
     Table,
     Queue,
     Bucket,
     Logs,
+    Budget,
 )
 
 PASSED_ON = {

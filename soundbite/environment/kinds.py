@@ -27,7 +27,7 @@ class Kind(NamedTuple):
 
 def _matching(pattern: str, form: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
-        if not re.fullmatch(pattern, text):
+        if not re.fullmatch(pattern, text, re.ASCII):
             raise ValueError(f"must be {form}")
         return text
 
@@ -51,7 +51,7 @@ def _flag(text: str) -> bool:
 
 def seconds(text: str) -> float:
     """Parse a duration such as `30s`, `5m` or `14d` into seconds."""
-    match = re.fullmatch(_DURATION, text)
+    match = re.fullmatch(_DURATION, text, re.ASCII)
     if not match:
         raise ValueError("must be a duration such as 500ms, 30s, 5m, 2h or 14d")
     return float(match[1]) * _SECONDS[match[2]]
@@ -65,6 +65,13 @@ def _duration(low: float, high: float, shown: str) -> Callable[[str], float]:
         return value
 
     return parse
+
+
+def _percentage(text: str) -> float:
+    match = re.fullmatch(r"(\d{1,3}(?:\.\d{1,6})?)%", text, re.ASCII)
+    if not match or float(match[1]) > 100:  # noqa: PLR2004 - what a hundred means here, everybody knows
+        raise ValueError("must be a percentage from 0% to 100%, such as 0.1%")
+    return float(match[1])
 
 
 def _command(text: str) -> tuple[str, ...]:
@@ -86,6 +93,30 @@ def _address(text: str) -> str:
         raise ValueError("must be an IP address such as 127.0.0.1") from None
 
 
+def _url(text: str) -> str:
+    if not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", text) or not _has_host(text):
+        raise ValueError("must be an address such as https://api.example.com")
+    return text
+
+
+def _gateway(text: str) -> str:
+    matched = re.fullmatch(r"ssm|([\w.-]+@)?[A-Za-z0-9][A-Za-z0-9.-]*(:\d{1,5})?", text, re.ASCII)
+    if not matched or not _has_host(f"ssh://{text}"):
+        raise ValueError("must be a jump host such as ops@bastion.example.com:22, or ssm")
+    return text
+
+
+def _has_host(url: str) -> bool:
+    """Tell whether an address has a host, and a port that there is if it has one."""
+    from urllib.parse import urlsplit
+
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
 def _secret(text: str) -> Reference:
     found = references.parse(text)
     if found is None or not found.secret:
@@ -95,7 +126,7 @@ def _secret(text: str) -> Reference:
 
 def _repository(text: str) -> str | Reference:
     found = references.parse(text) if text.startswith("output:") else None
-    if found is None and not re.fullmatch(r"[a-z0-9.-]+(:\d+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+", text):
+    if found is None and not re.fullmatch(r"[a-z0-9.-]+(:\d+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+", text, re.ASCII):
         raise ValueError("must be a repository such as 127.0.0.1:5000/soundbite/api, or output:Stack.OutputName")
     return found or text
 
@@ -112,14 +143,22 @@ WORDS = Kind("words", words)
 PORT = Kind("port", _integer(1, 65535))
 ACCOUNT = Kind("12 digits", _matching(r"\d{12}", "an AWS account id of 12 digits"))
 REGION = Kind("AWS region", _matching(r"[a-z]{2}(-[a-z]+)+-\d", "an AWS region such as eu-central-1"))
-URL = Kind("address", _matching(r"https?://[^\s/?#@]+(/[^\s?#]*)?", "an address such as https://api.example.com"))
+URL = Kind("address", _url)
 URL_PATH = Kind("URL path", _matching(r"/[^\s?#]*", "a path beginning with /"))
+PERCENTAGE = Kind("0% to 100%", _percentage)
 HOST = Kind("IP address", _address)
 SECRET = Kind("secret's reference", _secret)
 REPOSITORY = Kind("repository", _repository)
 GATEWAY = Kind(
     "user@address:port / ssm",
-    _matching(r"ssm|([\w.-]+@)?[A-Za-z0-9.:-]+(:\d{1,5})?", "a jump host such as ops@bastion.example.com:22, or ssm"),
+    _gateway,
+)
+CERTIFICATE = Kind(
+    "certificate's ARN",
+    _matching(
+        r"arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate/[\w-]+",
+        "the ARN of a certificate such as arn:aws:acm:eu-central-1:123456789012:certificate/1234abcd-…",
+    ),
 )
 COMPOSE_NAME = Kind("name", _matching(r"[a-z0-9][a-z0-9_-]{0,62}", "a name of lower-case letters, digits, - and _"))
 PROJECT_NAME = Kind("name", _matching(r"[A-Za-z][A-Za-z0-9]{0,30}", "a name of up to 31 letters and digits"))

@@ -7,12 +7,18 @@ expanding are ours, because its own expansion crosses no file and takes an unset
 from __future__ import annotations
 
 import io
+import re
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
+
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_QUOTED = re.compile(r"[^\S\r\n]*'")
+"""A value in single quotes, after the white space that python-dotenv skips."""
 
 
 class Origin(NamedTuple):
@@ -84,13 +90,15 @@ def _parsed(text: str, source: str) -> tuple[list[Binding], list[str]]:
         if found.error:
             shown = written.strip().splitlines()[0].partition("=")[0][:60]
             problems.append(f"{source}:{line}: cannot be parsed at {shown!r} (expected KEY=value; is a quote missing?)")
+        elif found.key is not None and not _NAME.fullmatch(found.key):
+            problems.append(f"{source}:{line}: {found.key[:60]!r} is no name of a variable (letters, digits and _)")
         elif found.key is not None and found.value is None:
             problems.append(f"{source}:{line}: {found.key} has no value (write {found.key}= for an empty one)")
         elif found.key is not None and found.value is not None:
             if found.key in seen:
                 problems.append(f"{source}:{line}: {found.key} was already set on line {seen[found.key]}")
             seen[found.key] = line
-            literal = written.partition("=")[2].lstrip(" \t").startswith("'")
+            literal = _QUOTED.match(written.partition("=")[2]) is not None
             bindings.append(Binding(found.key, found.value, Origin(source, line), literal))
     if "\0" in text:
         problems.append(f"{source}: contains a NUL byte")

@@ -15,7 +15,7 @@ from .layers import Binding, Origin
 from .model import Environment, Setting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 REHEARSAL = "rehearsal"
 _LAYERS = {"common", REHEARSAL}
@@ -23,6 +23,19 @@ _LAYERS = {"common", REHEARSAL}
 
 _MAY_REFER = {kinds.SECRET, kinds.REPOSITORY}
 """Kinds of our own keys that are references, as any key may be that is passed on."""
+
+_DEFAULT = Origin("default")
+
+_GIB = 1024
+_FARGATE_MB: dict[int, Sequence[int]] = {
+    256: (512, _GIB, 2 * _GIB),
+    512: range(_GIB, 4 * _GIB + 1, _GIB),
+    1024: range(2 * _GIB, 8 * _GIB + 1, _GIB),
+    2048: range(4 * _GIB, 16 * _GIB + 1, _GIB),
+    4096: range(8 * _GIB, 30 * _GIB + 1, _GIB),
+}
+"""Memory that a task of so many CPU units may have:
+https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-cpu-memory-error.html"""
 
 
 @cache
@@ -32,7 +45,9 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(name for name in found if name not in _LAYERS and not name.endswith(".local")))
 
 
-def load(name: str, overrides: Mapping[str, str] | None = None, *, rehearsal: bool = False) -> Environment:
+def load(
+    name: str, overrides: Mapping[str, str] | None = None, *, rehearsal: bool = False, committed: bool = False
+) -> Environment:
     """Load one environment.
 
     Parameters
@@ -44,6 +59,8 @@ def load(name: str, overrides: Mapping[str, str] | None = None, *, rehearsal: bo
     rehearsal:
         Whether envs/rehearsal.env is added as the last file, so that everything happens on this machine. Its
         guard (`rehearsing.py`) refuses settings that lead elsewhere.
+    committed:
+        Only what everybody has: neither this process's variables nor `.local.env`.
 
     Raises
     ------
@@ -55,7 +72,7 @@ def load(name: str, overrides: Mapping[str, str] | None = None, *, rehearsal: bo
             f"There is no environment {name!r}{_nearest(name, names())}", f"Known are: {', '.join(order())}."
         )
     problems: list[str] = []
-    merged = _merge(name, overrides or {}, problems, rehearsal=rehearsal)
+    merged = _merge(name, overrides or {}, problems, rehearsal=rehearsal, committed=committed)
     texts = expansion.expand(merged, {"ENVIRONMENT": name}, problems)
     settings = _settings(merged, texts, problems)
     sections: dict[str, Any] = {each.__name__.lower(): _section(each, settings, problems) for each in SECTIONS}
@@ -101,16 +118,18 @@ def deployable() -> list[str]:
     return found
 
 
-def _merge(name: str, overrides: Mapping[str, str], problems: list[str], *, rehearsal: bool) -> dict[str, Binding]:
+def _merge(
+    name: str, overrides: Mapping[str, str], problems: list[str], *, rehearsal: bool, committed: bool
+) -> dict[str, Binding]:
     files = ["common.env", f"{name}.env"]
     bindings = [b for file in files for b in layers.read(paths.ENVS / file, f"envs/{file}", problems)]
     platform = layers.merge(bindings).get("PLATFORM")
     local = platform is not None and platform.value == "local"
-    if local and (paths.ENVS / f"{name}.local.env").exists():
+    if local and not committed and (paths.ENVS / f"{name}.local.env").exists():
         bindings += layers.read(paths.ENVS / f"{name}.local.env", f"envs/{name}.local.env", problems)
     if rehearsal:
         bindings += layers.read(paths.ENVS / f"{REHEARSAL}.env", f"envs/{REHEARSAL}.env", problems)
-    if local or rehearsal:
+    if not committed and (local or rehearsal):
         bindings += layers.from_mapping(_from_process(), "process")
     bindings += layers.from_mapping(overrides, "--set")
     return layers.merge(bindings)
@@ -150,7 +169,7 @@ def _settings(merged: Mapping[str, Binding], texts: Mapping[str, str], problems:
         settings[name] = Setting(name, text, binding.origin, reference)
     for name, key in keys.items():
         if name not in merged and key.default != REQUIRED:
-            settings[name] = Setting(name, key.default, Origin("default"))
+            settings[name] = Setting(name, key.default, _DEFAULT)
         elif name not in merged:
             problems.append(f"{name} is set nowhere, and it has no default")
     return settings
@@ -192,16 +211,39 @@ def _contradictions(environment: Environment) -> Iterable[str]:
             f"{settings['PROCESSOR_TIMEOUT'].origin}: PROCESSOR_TIMEOUT is longer than QUEUE_VISIBILITY_TIMEOUT, "
             "which Lambda refuses: a message would come back while it is still being worked on"
         )
+    yield from _task_contradictions(environment)
     for name, setting in environment.processor_env.items():
         if setting.reference is not None and setting.reference.secret:
             yield (
                 f"{setting.origin}: PROCESSOR_ENV_{name} is a secret, and a function's variables are readable in the "
                 "console; let the processor read it by its name"
             )
+    if environment.budget.p50 > environment.budget.p95:
+        yield f"{settings['BUDGET_P50'].origin}: BUDGET_P50 is longer than BUDGET_P95, which holds for more answers"
     earlier = environment.workflow.promoted_from
     if earlier and (earlier == environment.name or earlier not in names()):
         origin = settings["PROMOTED_FROM"].origin
         yield f"{origin}: PROMOTED_FROM names no other environment{_nearest(earlier, names())}"
+
+
+def _task_contradictions(environment: Environment) -> Iterable[str]:
+    settings, ecs = environment.settings, environment.ecs
+    if 0 < ecs.max_count < ecs.count:
+        origin = _written(settings, "ECS_MAX_COUNT", "ECS_COUNT")
+        yield f"{origin}: ECS_MAX_COUNT is smaller than ECS_COUNT={ecs.count}; 0 is no autoscaling"
+    sizes = _FARGATE_MB[ecs.cpu]
+    if ecs.memory_mb not in sizes:
+        origin = _written(settings, "ECS_MEMORY_MB", "ECS_CPU")
+        yield (
+            f"{origin}: ECS_MEMORY_MB={ecs.memory_mb} is no size that Fargate has for "
+            f"ECS_CPU={ecs.cpu}; the nearest is {min(sizes, key=lambda size: abs(size - ecs.memory_mb))}"
+        )
+
+
+def _written(settings: Mapping[str, Setting], *names: str) -> Origin:
+    """Return where the first of some settings that contradict each other was written: a default has no line to mend."""
+    origins = [settings[name].origin for name in names]
+    return next((each for each in origins if each != _DEFAULT), _DEFAULT)
 
 
 def _is_passed_on(name: str) -> bool:

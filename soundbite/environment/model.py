@@ -7,7 +7,23 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from soundbite import paths
 
-from .keys import App, Aws, Bucket, Emulator, Hosts, Image, Logs, Processor, Proxy, Queue, Table, Workflow, all_keys
+from .keys import (
+    App,
+    Aws,
+    Bucket,
+    Budget,
+    Ecs,
+    Emulator,
+    Hosts,
+    Image,
+    Logs,
+    Processor,
+    Proxy,
+    Queue,
+    Table,
+    Workflow,
+    all_keys,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,11 +58,13 @@ class Environment(NamedTuple):
     image: Image
     proxy: Proxy
     hosts: Hosts
+    ecs: Ecs
     processor: Processor
     table: Table
     queue: Queue
     bucket: Bucket
     logs: Logs
+    budget: Budget
 
     @property
     def local(self) -> bool:
@@ -104,6 +122,11 @@ class Environment(NamedTuple):
         """Return the settings that the infrastructure depends on, as JSON with sorted keys."""
         chosen = {name: self.settings[name].text for name, key in all_keys().items() if key.synth}
         chosen |= {name: setting.text for name, setting in self.settings.items() if name.startswith("PROCESSOR_ENV_")}
+        chosen |= {
+            setting.key: setting.text
+            for setting in self.app_env.values()
+            if setting.reference is not None and setting.reference.kind in {"secretsmanager", "ssm"}
+        }
         return json.dumps({"ENVIRONMENT": self.name, **chosen}, sort_keys=True)
 
     def _passed_on(self, prefix: str) -> dict[str, Setting]:

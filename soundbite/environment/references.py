@@ -58,7 +58,7 @@ def parse(text: str) -> Reference | None:
     if not colon or kind not in _FORMS:
         return None
     pattern, form = _FORMS[kind]
-    if not re.fullmatch(pattern, target):
+    if not re.fullmatch(pattern, target, re.ASCII):
         raise ValueError(f"is not of the form {form}")
     return Reference(kind, target)
 

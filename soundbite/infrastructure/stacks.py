@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from soundbite import node, paths, shell
 from soundbite.cloud import explained
+from soundbite.environment import tags as tagging
 from soundbite.errors import ConfigurationError, SoundbiteError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from soundbite.cloud import Cloud
@@ -32,7 +33,49 @@ Output = Callable[[str], str]
 """From `Stack.OutputName` to the output's value."""
 
 _DEPLOY_TIMEOUT = 3600
-_SETTLED = {"CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE"}
+SETTLED = {"CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE"}
+"""States of a stack whose last change succeeded."""
+
+_OUTPUTS = {
+    "Bootstrap": ("LedgerName",),
+    "Database": ("TableName", "TableArn"),
+    "Storage": ("BucketName",),
+    "Queue": ("QueueUrl", "QueueArn", "QueueName", "DeadLetterQueueUrl", "DeadLetterQueueName"),
+    "Compute": ("RepositoryUri", "RepositoryName", "FunctionName", "FunctionAliasArn", "LogGroupName"),
+    "Api": ("VpcId", "SecurityGroupId", "InstanceRoleArn"),
+    "Service": (
+        *("ClusterName", "SubnetIds", "SecurityGroupId", "TargetGroupArn", "TargetGroupName"),
+        *("LoadBalancerDnsName", "LoadBalancerName", "TaskRoleArn", "ExecutionRoleArn", "LogGroupName", "AlarmNames"),
+    ),
+    "Observability": ("DashboardName",),
+}
+"""What stacks give out; tests/unit/cdk holds it against the templates."""
+
+_ROOMS = {"Api": "hosts", "Service": "ecs"}
+"""Stacks that only one platform has."""
+
+_PROCESSORS = {"Compute.FunctionName", "Compute.FunctionAliasArn", "Compute.LogGroupName"}
+
+
+def expected(environment: Environment) -> list[str]:
+    """Return the short names of the stacks that an environment has."""
+    platform = environment.workflow.platform
+    return [name for name in _OUTPUTS if _ROOMS.get(name, platform) == platform]
+
+
+def expected_outputs(environment: Environment) -> list[str]:
+    """Return the outputs that an environment's stacks have, as `Stack.OutputName`."""
+    lacking = set() if environment.processor.artifact else _PROCESSORS
+    found = [f"{stack}.{output}" for stack in expected(environment) for output in _OUTPUTS[stack]]
+    return [each for each in found if each not in lacking]
+
+
+def tags(environment: Environment) -> dict[str, str]:
+    """Return the tags that all its stacks and their resources have."""
+    workflow = environment.workflow
+    return tagging.of(
+        project=workflow.project, environment=environment.name, owner=workflow.owner, cost_center=workflow.cost_center
+    )
 
 
 def describe(cloud: Cloud) -> dict[str, dict[str, Any]]:
@@ -50,10 +93,15 @@ def describe(cloud: Cloud) -> dict[str, dict[str, Any]]:
 
 def outputs(cloud: Cloud) -> Output:
     """Return a function from `Stack.OutputName` to the output's value, as the stacks are now."""
-    prefix = cloud.environment.stack_name("")
+    return outputs_of(cloud.environment, describe(cloud))
+
+
+def outputs_of(environment: Environment, described: Mapping[str, Mapping[str, Any]]) -> Output:
+    """Return a function from `Stack.OutputName` to the output's value, of what CloudFormation said."""
+    prefix = environment.stack_name("")
     values = {
         f"{name.removeprefix(prefix)}.{output['OutputKey']}": str(output["OutputValue"])
-        for name, stack in describe(cloud).items()
+        for name, stack in described.items()
         for output in stack.get("Outputs", [])
         if not output["OutputKey"].startswith("Exports")  # CDK's own, between stacks
     }
@@ -61,7 +109,7 @@ def outputs(cloud: Cloud) -> Output:
     def output(name: str) -> str:
         if name not in values:
             raise ConfigurationError(
-                f"no stack of {cloud.environment.name} has the output {name}", "inv cdk.deploy deploys them."
+                f"no stack of {environment.name} has the output {name}", "inv cdk.deploy deploys them."
             )
         return values[name]
 
@@ -86,7 +134,7 @@ def pending(cloud: Cloud, assembly: Assembly) -> list[str]:
 
     def differs(name: str) -> bool:
         stack = deployed.get(name)
-        if stack is None or stack["StackStatus"] not in _SETTLED:
+        if stack is None or stack["StackStatus"] not in SETTLED:
             return True
         if {tag["Key"]: tag["Value"] for tag in stack.get("Tags", [])} != assembly.tags(name):
             return True
@@ -105,7 +153,7 @@ def bootstrap(cloud: Cloud, on_line: Callable[[str], None] | None = None) -> boo
     bool
         Whether they were made now.
     """
-    if describe(cloud).get(TOOLKIT, {}).get("StackStatus") in _SETTLED:
+    if describe(cloud).get(TOOLKIT, {}).get("StackStatus") in SETTLED:
         return False
     aws = cloud.environment.aws
     _cdk(cloud, ["bootstrap", f"aws://{aws.account_id}/{aws.region}"], on_line)
@@ -122,6 +170,10 @@ def deploy(cloud: Cloud, assembly: Assembly, on_line: Callable[[str], None] | No
     """
     which = ["--exclusively", only] if only else ["--all", "--concurrency=5"]
     _cdk(cloud, ["deploy", *which, "--app", str(assembly.folder), "--method=direct"], on_line)
+    if cloud.environment.emulated and not only:
+        from . import gaps
+
+        gaps.fill(cloud, assembly)
 
 
 def diff(cloud: Cloud, assembly: Assembly) -> str:

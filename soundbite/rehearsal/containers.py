@@ -31,7 +31,7 @@ class Container(NamedTuple):
     options:
         Those of `docker run`, without name, network and labels.
     volume:
-        The volume of its own that it uses, if it has one.
+        The volume of its own that it uses; empty: it has none.
     """
 
     name: str
@@ -72,7 +72,8 @@ def start(found: dict[str, Any] | None, wanted: Container, image: Built, network
         return
     if found is not None:
         remove([found])
-    engine.run(["docker", "volume", "create", *_labels(wanted.labels), wanted.volume])
+    if wanted.volume:
+        engine.run(["docker", "volume", "create", *_labels(wanted.labels), wanted.volume])
     engine.run(wanted.run(image, network), timeout=_TIMEOUT)
 
 

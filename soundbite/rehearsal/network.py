@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .place import Place
 
 _RANGES = "10.213.{}.0/24"
-_REGISTRY, _FIRST_HOST = 2, 10
+_REGISTRY, _BALANCER, _FIRST_HOST = 2, 3, 10
 _OVERLAPS = re.compile(r"overlap|conflict", re.IGNORECASE)
 
 
@@ -33,6 +33,11 @@ class Network(NamedTuple):
     def registry(self) -> str:
         """The registry's address."""
         return str(self.subnet[_REGISTRY])
+
+    @property
+    def balancer(self) -> str:
+        """The load balancer's address."""
+        return str(self.subnet[_BALANCER])
 
     def free(self, taken: Iterable[str]) -> str:
         """Return the first address for a host that nobody has."""

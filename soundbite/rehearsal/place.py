@@ -19,7 +19,7 @@ PART_LABEL = compose.REHEARSAL_LABEL
 ENVIRONMENT_LABEL = "soundbite.environment"
 NUMBER_LABEL = "soundbite.host"
 
-HOST, REGISTRY, NETWORK = "host", "registry", "network"
+HOST, REGISTRY, NETWORK, BALANCER = "host", "registry", "network", "balancer"
 
 
 class Place(NamedTuple):
@@ -55,6 +55,11 @@ class Place(NamedTuple):
     def registry(self) -> str:
         """The name of the registry's container, and of the volume with its images."""
         return f"{self.project}-registry"
+
+    @property
+    def balancer(self) -> str:
+        """The name of the load balancer's container."""
+        return f"{self.project}-balancer"
 
     def keys(self, environment: str, number: int) -> Path:
         """Return the folder with a host's keys, which it has at /etc/ssh/keys."""
@@ -126,16 +131,15 @@ def load(name: str) -> Environment:
     Raises
     ------
     ConfigurationError
-        It has no hosts, or its settings are wrong.
+        It is not deployed, or its settings are wrong.
     """
     environment = environments.load(name, rehearsal=True)
-    platform = environment.workflow.platform
-    if platform != "hosts":
+    if environment.local:
         raise ConfigurationError(
-            f"{name} runs on no hosts: PLATFORM={platform} ({environment.settings['PLATFORM'].origin}).",
-            f"Those that do: {', '.join(each.name for each in deployed())}.",
+            f"{name} is not deployed: PLATFORM=local ({environment.settings['PLATFORM'].origin}).",
+            f"Those that are: {', '.join(each.name for each in deployed())}.",
         )
-    if environment.hosts.listed:
+    if environment.workflow.platform == "hosts" and environment.hosts.listed:
         raise ConfigurationError(
             f"{environment.settings['HOSTS'].origin}: HOSTS lists the hosts of {name}, so those made here would not be "
             "found.",
@@ -145,9 +149,9 @@ def load(name: str) -> Environment:
 
 
 def deployed() -> list[Environment]:
-    """Return every environment that runs on hosts, as it is rehearsed."""
+    """Return every environment that is deployed, as it is rehearsed."""
     loaded = (environments.load(name, rehearsal=True) for name in environments.order())
-    return [each for each in loaded if each.workflow.platform == "hosts"]
+    return [each for each in loaded if not each.local]
 
 
 def emulated(environment: Environment) -> bool:

@@ -19,6 +19,7 @@ def status() -> dict[str, Any]:
     place = places.of(first)
     every = {places.name_of(each): each for each in place.containers()}
     registry = every.pop(place.registry, None)
+    every.pop(place.balancer, None)
     port = next(iter(engine.published(place.registry) if registry else ()), None)
     return {
         "emulator": {"state": "running" if places.emulated(first) else "stopped", "address": first.endpoint_url},

@@ -10,13 +10,19 @@ from soundbite.cloud import Cloud
 from soundbite.errors import ConfigurationError
 from soundbite.parallel import workers
 
-from . import hosts, instances, readiness, registry, stopping
+from . import balancer, hosts, instances, readiness, registry, stopping
 from . import network as networks
 from . import place as places
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from soundbite.building import Built
     from soundbite.environment import Environment
+    from soundbite.platforms.hosts import Host
+
+    from .network import Network
+    from .place import Place
 
 LOCK_WAIT = 600
 
@@ -24,12 +30,14 @@ LOCK_WAIT = 600
 def up(name: str, count: int) -> list[dict[str, Any]]:
     """Bring up an environment's hosts for a rehearsal, with the registry and emulated AWS that they need.
 
+    With PLATFORM=ecs there are no hosts: emulated AWS makes the containers.
+
     Hosts that run and are as they should be stay as they are. What this run made is removed again if it fails.
 
     Parameters
     ----------
     count:
-        How many hosts, 1 to 8; those beyond are removed.
+        How many hosts, 1 to 8; those beyond are removed. Without hosts it says nothing.
 
     Returns
     -------
@@ -39,7 +47,7 @@ def up(name: str, count: int) -> list[dict[str, Any]]:
     Raises
     ------
     ConfigurationError
-        The environment runs on no hosts, or the count is out of bounds.
+        The environment is not deployed, or the count is out of bounds.
     SoundbiteError
         A step failed.
     """
@@ -50,9 +58,10 @@ def up(name: str, count: int) -> list[dict[str, Any]]:
     engine.require()
     place = places.of(environment)
     with locks.held(place.lock, f"bringing up the hosts of {name}", LOCK_WAIT), stopping.undone(place, environment):
+        on_hosts = environment.workflow.platform == "hosts"
         numbers = range(1, hosts.MOST + 1)
         place.require_own(
-            [place.registry, *(hosts.name(environment, each) for each in numbers)],
+            [place.registry, place.balancer, *(hosts.name(environment, each) for each in numbers)],
             [place.registry, *(hosts.volume(environment, each) for each in numbers)],
         )
         cloud = Cloud(environment)
@@ -61,18 +70,15 @@ def up(name: str, count: int) -> list[dict[str, Any]]:
         with console.step("registry") as step:
             started = registry.ensure(place, environment, image, network)
             step.detail = f"127.0.0.1:{registry.port(environment)}, {'started' if started else 'was running'}"
-        with console.step("hosts") as step:
-            found, done = hosts.ensure(place, environment, count, image, network)
-            changed = [f"{len(names)} {how}" for how, names in done.items() if names]
-            step.detail = f"{', '.join(each.address for each in found)}: {', '.join(changed) or 'unchanged'}"
-        with console.step("ready") as step:
-            readiness.wait(environment, found, step.tell)
-            step.detail = "sshd and engine of each answer"
-        with console.step("instances") as step:
-            step.detail = f"in account {environment.aws.account_id}, {instances.match(cloud, found)}"
+        found = _hosts(place, environment, cloud, count, image, network) if on_hosts else []
+        with console.step("load balancer") as step:
+            step.detail = balancer.ensure(place, environment, found, network)
         with console.step("secrets") as step:
             # A person sets them for real; a rehearsal makes up what is missing.
             step.detail = ", ".join(secrets.make_missing(environment.app_env, cloud)) or "all there"
+    if not on_hosts:
+        address = f"127.0.0.1:{environment.proxy.port}"
+        return [{"name": "ECS service", "address": address, "environment": name, "url": environment.app.url}]
     return [
         {
             "name": each.name,
@@ -82,6 +88,21 @@ def up(name: str, count: int) -> list[dict[str, Any]]:
         }
         for each in found
     ]
+
+
+def _hosts(
+    place: Place, environment: Environment, cloud: Cloud, count: int, image: Built, network: Network
+) -> Sequence[Host]:
+    with console.step("hosts") as step:
+        found, done = hosts.ensure(place, environment, count, image, network)
+        changed = [f"{len(names)} {how}" for how, names in done.items() if names]
+        step.detail = f"{', '.join(each.address for each in found)}: {', '.join(changed) or 'unchanged'}"
+    with console.step("ready") as step:
+        readiness.wait(environment, found, step.tell)
+        step.detail = "sshd and engine of each answer"
+    with console.step("instances") as step:
+        step.detail = f"in account {environment.aws.account_id}, {instances.match(cloud, found)}"
+    return found
 
 
 def _ground(environment: Environment, cloud: Cloud) -> Built:

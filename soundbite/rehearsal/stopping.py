@@ -9,7 +9,7 @@ from soundbite import console, emulator, engine, locks
 from soundbite.cloud import Cloud
 from soundbite.errors import SoundbiteError
 
-from . import containers, hosts, instances
+from . import balancer, containers, hosts, instances
 from . import place as places
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ def _hosts(place: Place, environments: Sequence[Environment], name: str) -> list
     with console.step("hosts") as step:
         hosts.remove(place, found)
         if name:
+            balancer.forget(place, name)
             containers.remove_volumes(place.volumes(name))  # what a killed run left
         ran = [places.name_of(each) for each in found]
         step.detail = f"{', '.join(ran) or 'none'} taken down"
@@ -90,11 +91,13 @@ def _rest(place: Place, environment: Environment) -> list[str]:
         containers.remove(found)
         containers.remove_volumes(place.volumes())
         _remove_networks(place)
+        balancer.forget(place, "")
         step.detail = "taken down" if ran else "none"
     if place.shares_emulator():
         console.say("  emulated AWS goes on: inv dev.multienv uses it.")
     elif _stop_emulator(environment):
         ran.append(emulator.NAME)
+        containers.remove(emulator.containers(environment))
     return ran
 
 

@@ -17,7 +17,7 @@ from uuid import uuid4
 from soundbite.cloud import explained
 from soundbite.errors import ConfigurationError, Locked, SoundbiteError
 
-from .records import SCHEMA, TOOL, Deployment, Operation, Release, number_of
+from .records import SCHEMA, TOOL, Deployment, Operation, Release, is_a, number_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from soundbite.cloud import Cloud
 
 LOCK = {"pk": {"S": "lock"}, "sk": {"S": "lock"}}
+_DIGITS, _MOST_CHUNKS = 4, 1000
 _CHUNK = 300_000
 """Bytes of templates in one item; an item may have 400 KB (DynamoDB, "Quotas")."""
 
@@ -57,11 +58,15 @@ class Ledger:
     def release(self, id_: str) -> Release | None:
         """Return a release; None if this environment never had it."""
         body = self._get("release", id_)
-        return Release.read(body) if body else None
+        return Release.read(body) if body is not None else None
 
     def add_release(self, release: Release, token: int) -> None:
-        """Keep a release, unless it is kept already: what was built does not change."""
-        if self.release(release.id) is None:
+        """Keep a release, unless it is kept already: what was built does not change.
+
+        Its digests do where a registry was emptied and got the same contents anew: then those count that are there.
+        """
+        known = self.release(release.id)
+        if known is None or (known.image, known.processor) != (release.image, release.processor):
             self._put("release", release.id, release.body(), token)
 
     def deployment(self, id_: str) -> Deployment:
@@ -89,7 +94,7 @@ class Ledger:
     def operation(self, deployment: str) -> Operation | None:
         """Return the journal of a deployment."""
         body = self._get("operation", deployment)
-        return Operation.read(body) if body else None
+        return Operation.read(body) if body is not None else None
 
     def put_operation(self, operation: Operation, token: int) -> None:
         """Keep how far an operation is."""
@@ -98,8 +103,7 @@ class Ledger:
     def serving(self) -> str | None:
         """Return the deployment that serves, as it was recorded last."""
         body = self._get("environment", "serving")
-        found = json.loads(body)["deployment"] if body else None
-        return str(found) if found else None
+        return self._field("what serves", body, "deployment", str | None) if body is not None else None
 
     def put_serving(self, deployment: str | None, token: int) -> None:
         """Record which deployment serves; None: none does."""
@@ -108,7 +112,7 @@ class Ledger:
     def bad(self, release: str) -> str:
         """Return why a release must not be deployed again; empty: it may."""
         body = self._get("bad", release)
-        return str(json.loads(body)["reason"]) if body else ""
+        return str(self._field(f"what is said of {release}", body, "reason", str)) if body is not None else ""
 
     def mark_bad(self, release: str, reason: str, token: int) -> None:
         """Have a release refused from now on."""
@@ -126,20 +130,26 @@ class Ledger:
         entry:
             `at` (RFC 3339) and what else there is to say.
         """
-        # No other entry has this key: what is there already is this one, and the answer to a first attempt got lost.
-        key = f"{entry['at']}#{entry.get('token', 0):08d}#{time.time_ns():020d}#{uuid4().hex}"
-        with suppress(_ConditionFailed):
-            self._call(
-                "put_item",
-                "dynamodb:PutItem",
-                Item=_item("audit", key, json.dumps(dict(entry))),
-                ConditionExpression="attribute_not_exists(pk)",
-            )
+        self._append("audit", f"{entry['at']}#{entry.get('token', 0):08d}", entry)
 
     def audited(self, since: str = "", limit: int = 1000) -> list[dict[str, Any]]:
         """Return the audit trail from a time on (RFC 3339), oldest first."""
-        found = [json.loads(body) for _, body in self._query("audit", limit, since)]
+        found = [self._object("an entry of the audit trail", body) for _, body in self._query("audit", limit, since)]
         return list(reversed(found))
+
+    def add_verdict(self, report: Mapping[str, Any]) -> None:
+        """Keep what a validation found; it takes no lock, and changes nothing else.
+
+        Parameters
+        ----------
+        report:
+            `started` (RFC 3339), `deployment`, `outcome`, and the evidence.
+        """
+        self._append("verdict", str(report["started"]), report)
+
+    def verdicts(self, limit: int = 1) -> list[dict[str, Any]]:
+        """Return what the newest validations found, newest first."""
+        return [self._object("a verdict", body) for _, body in self._query("verdict", limit)]
 
     def templates(self, assembly: str) -> dict[str, Any] | None:
         """Return the templates of an assembly, by stack; None if they are not kept."""
@@ -148,10 +158,14 @@ class Ledger:
             return None
         count, _, text = first.partition(" ")
         try:
+            if not (count.isascii() and count.isdigit() and 0 < int(count[:_DIGITS]) <= _MOST_CHUNKS):
+                raise ValueError(f"{count[:_DIGITS]!r} parts")  # noqa: TRY301 - told below
             parts = [text, *(self._get("templates", f"{assembly}#{each}") or "" for each in range(1, int(count)))]
-            return dict(json.loads(zlib.decompress(base64.b64decode("".join(parts)))))
-        except (ValueError, TypeError, zlib.error) as error:
-            raise self._garbage(f"the templates of assembly {assembly}", error) from None
+            return self._object(
+                f"the templates of assembly {assembly}", zlib.decompress(base64.b64decode("".join(parts))).decode()
+            )
+        except (ValueError, TypeError, zlib.error):
+            raise self._garbage(f"the templates of assembly {assembly}", "they cannot be unpacked") from None
 
     def put_templates(self, assembly: str, templates: Mapping[str, Any], token: int) -> None:
         """Keep the templates of an assembly, so that a rollback has them."""
@@ -184,6 +198,16 @@ class Ledger:
     def _get(self, kind: str, key: str) -> str | None:
         item = self._call("get_item", "dynamodb:GetItem", Key=_key(kind, key), ConsistentRead=True).get("Item")
         return self._body(item) if item else None
+
+    def _append(self, kind: str, key: str, entry: Mapping[str, Any]) -> None:
+        # No other entry has this key: what is there already is this one, and the answer to a first attempt got lost.
+        with suppress(_ConditionFailed):
+            self._call(
+                "put_item",
+                "dynamodb:PutItem",
+                Item=_item(kind, f"{key}#{time.time_ns():020d}#{uuid4().hex}", json.dumps(dict(entry))),
+                ConditionExpression="attribute_not_exists(pk)",
+            )
 
     def _query(self, kind: str, limit: int, since: str = "") -> list[tuple[str, str]]:
         condition = "pk = :pk AND sk >= :since" if since else "pk = :pk"
@@ -262,23 +286,41 @@ class Ledger:
             f"The first inv deploy.{name} makes it; inv cdk.deploy --env={name} too.",
         )
 
-    def _garbage(self, what: str, why: Exception) -> ConfigurationError:
+    def _garbage(self, what: str, why: str) -> ConfigurationError:
         return ConfigurationError(
-            f"The ledger {self.table} has something else where {what} should be: {why!r}.",
+            f"The ledger {self.table} has something else where {what} should be: {why}.",
             "Was it written by hand? Restore the table to a point before (point-in-time recovery).",
         )
+
+    def _object(self, what: str, body: str) -> dict[str, Any]:
+        try:
+            found = json.loads(body)
+        except (ValueError, RecursionError):
+            raise self._garbage(what, "no JSON") from None
+        if not isinstance(found, dict):
+            raise self._garbage(what, "no object")
+        return found
+
+    def _field(self, what: str, body: str, name: str, wanted: Any) -> Any:
+        found = self._object(what, body)
+        if name not in found or not is_a(found[name], wanted):
+            raise self._garbage(what, f"it says nothing of {name}")
+        return found[name]
 
     def _body(self, item: Mapping[str, Any]) -> str:
         self._require_known(item)
         try:
             return str(item["body"]["S"])
-        except KeyError as error:
-            raise self._garbage(f"a record ({item['pk']['S']} {item['sk']['S']})", error) from None
+        except (KeyError, TypeError):
+            raise self._garbage(f"a record ({item['pk']['S']} {item['sk']['S']})", "it has no body") from None
 
     def _require_known(self, item: Mapping[str, Any]) -> None:
-        schema = int(item.get("schema", {"N": "0"})["N"])
+        try:
+            schema = int(item.get("schema", {"N": "0"})["N"])
+        except (KeyError, ValueError, TypeError):
+            raise self._garbage("the schema of a record", "no whole number") from None
         if schema > SCHEMA:
-            tool = item.get("tool", {"S": "newer"})["S"]
+            tool = item.get("tool", {}).get("S", "newer")
             raise ConfigurationError(
                 f"The ledger {self.table} holds records of schema {schema}, and this workflow knows {SCHEMA}.",
                 f"Use version {tool} of the workflow or newer: git pull.",

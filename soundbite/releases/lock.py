@@ -18,13 +18,14 @@ from soundbite import console
 from soundbite.errors import ConfigurationError, Locked, Refused, SoundbiteError
 
 from .ledger import LOCK
-from .records import SCHEMA, TOOL
+from .records import SCHEMA, TOOL, is_a
 
 if TYPE_CHECKING:
     from .ledger import Ledger
 
 FREE, HELD, INTERRUPTED, KEPT = "free", "held", "interrupted", "kept"
 """`kept` is a person's: without a lease, until `inv lock.release`."""
+_STATES = {FREE, HELD, INTERRUPTED, KEPT}
 
 _POLL = 0.5
 
@@ -85,16 +86,19 @@ class Lock:
         if item is None:
             return Seen(0, FREE, 0, self._lease, {})
         try:
-            return Seen(
+            seen = Seen(
                 int(item["token"]["N"]),
                 item["state"]["S"],
                 int(item["beat"]["N"]),
                 float(item["lease"]["N"]),
                 dict(json.loads(item["holder"]["S"])),
             )
-        except (KeyError, ValueError, TypeError) as error:
+            if seen.state not in _STATES or not is_a(seen.holder, dict[str, str]) or not is_a(seen.lease, float):
+                raise ValueError(seen.state)  # noqa: TRY301 - told below
+            return seen  # noqa: TRY300
+        except (KeyError, ValueError, TypeError, RecursionError):
             raise ConfigurationError(
-                f"The ledger of {self._name} has something else where its lock should be: {error!r}.",
+                f"The ledger of {self._name} has something else where its lock should be.",
                 "Was it written by hand? Restore the table to a point before (point-in-time recovery).",
             ) from None
 

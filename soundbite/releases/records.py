@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields
 from hashlib import sha256
-from typing import Any, ClassVar, Self
+from types import UnionType
+from typing import Any, ClassVar, Self, get_args, get_origin, get_type_hints
 
 from soundbite.errors import ConfigurationError
 
@@ -26,13 +27,27 @@ PLANNED, STAGED, SWITCHED, RECORDED = "planned", "staged", "switched", "recorded
 
 
 class Record:
-    """A record of the ledger: a dataclass that is kept as JSON."""
+    """A record of the ledger: a dataclass that is kept as JSON.
+
+    `options`: what some of its fields may be.
+    """
 
     kind: ClassVar[str]
+    options: ClassVar[dict[str, tuple[str, ...]]] = {}
 
     def body(self) -> str:
         """Return it as JSON."""
         return json.dumps(asdict(self), sort_keys=True)  # type: ignore[call-overload]
+
+    def wrong(self) -> list[str]:
+        """Return the fields that are not what the class says of them."""
+        hints = {name: each for name, each in get_type_hints(type(self)).items() if get_origin(each) is not ClassVar}
+        found = {name: getattr(self, name) for name in hints}
+        return [
+            name
+            for name, value in found.items()
+            if not is_a(value, hints[name]) or value not in self.options.get(name, (value,))
+        ]
 
     @classmethod
     def read(cls, body: str) -> Self:
@@ -45,13 +60,50 @@ class Record:
         """
         try:
             said = json.loads(body)
-            known = {each.name for each in fields(cls)}  # type: ignore[arg-type]
-            return cls(**{name: value for name, value in said.items() if name in known})
-        except (ValueError, TypeError, AttributeError, RecursionError) as error:
-            raise ConfigurationError(
-                f"The ledger has something else where a {cls.kind} should be: {error}.",
-                "Was it written by hand? Restore the table to a point before (point-in-time recovery).",
-            ) from None
+        except (ValueError, RecursionError):
+            raise cls._garbage("no JSON") from None
+        if not isinstance(said, dict):
+            raise cls._garbage("no object")
+        known = fields(cls)  # type: ignore[arg-type]
+        lacking = [each.name for each in known if _required(each) and each.name not in said]
+        if lacking:
+            raise cls._garbage(f"without {', '.join(lacking)}")
+        record = cls(**{each.name: said[each.name] for each in known if each.name in said})
+        wrong = record.wrong()
+        if wrong:
+            raise cls._garbage(f"with another {', '.join(wrong)} than there can be")
+        return record
+
+    @classmethod
+    def _garbage(cls, why: str) -> ConfigurationError:
+        return ConfigurationError(
+            f"The ledger has something else where a {cls.kind} should be: {why}.",
+            "Was it written by hand? Restore the table to a point before (point-in-time recovery).",
+        )
+
+
+def _required(known: Field[Any]) -> bool:
+    return known.default is MISSING and known.default_factory is MISSING
+
+
+def is_a(value: Any, wanted: Any) -> bool:
+    """Tell whether a value is of a type, and all that is in it; a type is one of those that records have."""
+    origin, inner = get_origin(wanted), get_args(wanted)
+    if wanted is Any:
+        return True
+    if origin is UnionType:
+        return any(is_a(value, each) for each in inner)
+    if origin is dict:
+        return isinstance(value, dict) and all(is_a(k, inner[0]) and is_a(v, inner[1]) for k, v in value.items())
+    if origin is list:
+        return isinstance(value, list) and all(is_a(each, inner[0]) for each in value)
+    if isinstance(value, bool):
+        return wanted is bool
+    return isinstance(value, int | float) and abs(value) < _LARGEST if wanted is float else isinstance(value, wanted)
+
+
+_LARGEST = 1e300
+"""Seconds of nobody's; larger ones cannot be printed."""
 
 
 @dataclass(frozen=True)
@@ -122,9 +174,15 @@ class Deployment(Record):
         Why it must not serve again; empty: it may.
     seconds:
         How long it took.
+    platform:
+        Where it ran, as PLATFORM says it.
     """
 
     kind = "deployment"
+    options: ClassVar[dict[str, tuple[str, ...]]] = {
+        "verb": (DEPLOY, ROLLBACK),
+        "outcome": ("", "succeeded", "failed", "aborted"),
+    }
 
     id: str
     number: int
@@ -149,6 +207,7 @@ class Deployment(Record):
     bad: str = ""
     irreversible: str = ""
     seconds: float = 0.0
+    platform: str = "hosts"
 
 
 @dataclass(frozen=True)
@@ -164,6 +223,10 @@ class Operation(Record):
     """
 
     kind = "operation"
+    options: ClassVar[dict[str, tuple[str, ...]]] = {
+        "verb": (DEPLOY, ROLLBACK),
+        "state": (PLANNED, STAGED, SWITCHED, RECORDED),
+    }
 
     deployment: str
     verb: str

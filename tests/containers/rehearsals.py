@@ -22,20 +22,22 @@ if TYPE_CHECKING:
     from typing import Self
 
 ENVIRONMENT = "dev-aws-deployed"
-ACCOUNT = "111111111111"
+ACCOUNTS = {"dev-aws-deployed": "111111111111", "staging": "222222222222"}
+ACCOUNT = ACCOUNTS[ENVIRONMENT]
 
 SERVER = """\
 # A service to deploy. `content` is its name, and behind that what ails it.
 import json, os, signal, sys, threading, time
-from http.server import BaseHTTPRequestHandler
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import ThreadingMixIn, UnixStreamServer
 
 name, ailment = (open('/app/content').read().split() + [''])[:2]
 if ailment == 'crash':
     sys.exit('cannot start: no luck today')
 secret = os.environ.get('METRICS_TOKEN_FILE')
+token = open(secret).read() if secret else os.environ.get('METRICS_TOKEN', '')
 told = {'status': 'ok', 'name': name, 'release': os.environ.get('RELEASE', ''),
-        'greeting': os.environ.get('GREETING', ''), 'token': len(open(secret).read()) if secret else 0}
+        'greeting': os.environ.get('GREETING', ''), 'token': len(token)}
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -67,11 +69,16 @@ class Server(ThreadingMixIn, UnixStreamServer):
 
 if ailment == 'deaf':
     signal.pause()
-path = os.environ['SOCKET']
-if os.path.exists(path):
-    os.unlink(path)
-server = Server(path, Handler)
-os.chmod(path, 0o666)
+if ailment == 'slow':
+    time.sleep(4)
+path = os.environ.get('SOCKET')
+if path is None:
+    server = ThreadingHTTPServer((os.environ['HOST'], int(os.environ['PORT'])), Handler)
+else:
+    if os.path.exists(path):
+        os.unlink(path)
+    server = Server(path, Handler)
+    os.chmod(path, 0o666)
 signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
 server.serve_forever(0.05)
 server.server_close()
@@ -183,7 +190,7 @@ class Rehearsal:
             service,
             endpoint_url=f"http://172.17.0.1:{self.variables['EMULATOR_PORT']}",
             region_name="eu-central-1",
-            aws_access_key_id=ACCOUNT,
+            aws_access_key_id=ACCOUNTS[self.environment],
             aws_secret_access_key="test",
         )
 
@@ -202,7 +209,7 @@ class Rehearsal:
 
     def another(self, name: str) -> Rehearsal:
         """Return the same rehearsal from another checkout."""
-        return Rehearsal(self.checkout.beside(name), self.variables, self.hosts)
+        return Rehearsal(self.checkout.beside(name), self.variables, self.hosts, self.environment)
 
     def down(self) -> None:
         """Take everything down, whatever became of it."""
@@ -214,28 +221,29 @@ class Rehearsal:
         self.checkout.clean()
 
 
-def rehearsal(project: Path, unique: str, home: Path, state: Path) -> Rehearsal:
+def rehearsal(project: Path, unique: str, home: Path, state: Path, environment: str = ENVIRONMENT) -> Rehearsal:
     """Make a rehearsal of a copy of the project; nothing runs yet."""
-    emulator, registry = free_ports(2)
+    emulator, registry, proxy = free_ports(3)
     made = services.checkout(project, unique, home, APP_IMAGE_INPUTS='"Dockerfile content server.py index.mjs"')
     made.put("rehearsal", APP_ENV_GREETING="hello")
     variables = {
         "PROXY_PROJECT": unique,
         "EMULATOR_PORT": str(emulator),
+        "PROXY_PORT": str(proxy),
         "STATE_DIR": str(state),
-        "IMAGE_REPOSITORY": f"127.0.0.1:{registry}/{ENVIRONMENT}/api",
+        "IMAGE_REPOSITORY": f"127.0.0.1:{registry}/{environment}/api",
         "LOCK_LEASE": "3s",
         "HOSTS_DRAIN": "1s",
         "APP_START_TIMEOUT": "10s",
     }
-    return Rehearsal(made, variables)
+    return Rehearsal(made, variables, environment=environment)
 
 
-def answer(host: str, path: str = "/who") -> dict[str, Any]:
-    """Ask a host once."""
-    connection = http.client.HTTPConnection(host, 80, timeout=5)
+def answer(host: str, path: str = "/who", *, port: int = 80, named: str = "") -> dict[str, Any]:
+    """Ask a host once; `named` is what it is called."""
+    connection = http.client.HTTPConnection(host, port, timeout=5)
     try:
-        connection.request("GET", path)
+        connection.request("GET", path, headers={"Host": named or host})
         response = connection.getresponse()
         body = response.read()
         assert response.status == 200, (response.status, body)

@@ -6,7 +6,6 @@ import http.client
 import json
 import os
 import re
-import shutil
 import subprocess
 import threading
 import time
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import copied
 from tests.containers.conftest import docker
 from tests.containers.rehearsals import ACCOUNT, ENVIRONMENT, Rehearsal, answer, rehearsal
 
@@ -243,20 +242,6 @@ class Scene:
     def item(self, kind: str, key: str) -> dict[str, Any]:
         found = self.place.aws("dynamodb").get_item(TableName=self.table, Key={"pk": {"S": kind}, "sk": {"S": key}})
         return dict(found["Item"])
-
-
-def copied(root: Path) -> Path:
-    """Return a copy of the project, as the fixture `project` makes it for one test."""
-    root.mkdir()
-    for name in ("tasks.py", "tasks", "soundbite", "envs", "compose", "requirements.lock", "pyproject.toml"):
-        source = ROOT / name
-        if source.is_dir():
-            shutil.copytree(source, root / name, ignore=shutil.ignore_patterns("__pycache__", "*.local.env"))
-        else:
-            shutil.copy(source, root / name)
-    for name in ("cdk", "app", "scripts", "docs", "tests"):
-        (root / name).symlink_to(ROOT / name)
-    return root
 
 
 @pytest.fixture(scope="module")

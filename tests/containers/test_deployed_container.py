@@ -99,6 +99,7 @@ def container(docker_services: Services, name: str) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.alone
 def test_it_is_ready_within_5_seconds_of_its_start(container: dict[str, Any]) -> None:
     assert container["ready_after"] <= 5
 

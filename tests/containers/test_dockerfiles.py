@@ -291,6 +291,7 @@ def test_a_start_uses_the_images_compile_cache(production: str, run: Callable[..
     assert len(re.findall(r"file:///app/dist/\S+ was accepted", log)) > 10, log[-2000:]
 
 
+@pytest.mark.alone
 def test_the_health_check_says_in_a_line_why_it_fails(production: str, run: Callable[..., str]) -> None:
     silent = "require('node:net').createServer(() => {}).listen(3456, () => console.log('listens'))"
     container = run(production, command=("node", "-e", silent), PORT="3000")

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.containers.conftest import docker
 from tests.containers.killing import beside, finished, killed, settled, two_hosts
-from tests.containers.rehearsals import Load, Rehearsal, ended, until_said
+from tests.containers.rehearsals import Load, Rehearsal, answer, ended, until_said
+from tests.integration.conftest import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,6 +53,26 @@ def test_a_deploy_killed_in_every_state_is_finished_or_taken_back_elsewhere(
         count = load.count
     assert load.failed == []
     assert count > 500
+
+
+def test_what_was_staged_and_went_with_a_reboot_is_staged_anew(place: Rehearsal, elsewhere: Rehearsal) -> None:
+    process = place.start("--set=APP_ENV_GREETING=rebooted")
+    until_said(process, "✓ stage")
+    killed(process)
+    docker("restart", "--time=2", place.container(1))
+    until(lambda: "Server" in place.host(1, "sh", "-c", "docker version 2>&1 || true"), "its engine to answer")
+    until(lambda: served(place.hosts[0]), "it to serve what it served")
+    said = finished(place, elsewhere, "--resume")
+    settled(place)
+    assert {each["greeting"] for each in place.answers()} == {"rebooted"}, said
+
+
+def served(host: str) -> bool:
+    """Tell whether a host serves."""
+    try:
+        return bool(answer(host)["name"])
+    except (OSError, AssertionError):
+        return False
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])

@@ -70,6 +70,7 @@ class Fleet:
     emulator: int
     root: Path = ROOT
     more: dict[str, str] = field(default_factory=dict)
+    running: list[Running] = field(default_factory=list)
 
     @property
     def inv(self) -> Inv:
@@ -83,6 +84,11 @@ class Fleet:
 
     def up(self, **more: str) -> subprocess.CompletedProcess[str]:
         return self.inv("dev.multienv", "--json", timeout=LONG, **more)
+
+    def start(self) -> Running:
+        """Begin to bring it up."""
+        self.running.append(Running(self.inv.start("dev.multienv")))
+        return self.running[-1]
 
     def down(self) -> subprocess.CompletedProcess[str]:
         return self.inv("dev.multienv", "--down", timeout=LONG)
@@ -99,10 +105,14 @@ class Fleet:
     def get(self, environment: str, path: str, **headers: str) -> httpx.Response:
         return httpx.get(f"{self.url(environment)}{path}", headers=headers, timeout=20, trust_env=False)
 
+    def containers(self) -> list[str]:
+        """Return the names of its containers: one that is going may be listed and no longer be known."""
+        return docker("ps", "-a", "--filter", f"name={self.name}", "--format", "{{.Names}}").split()
+
     def inspected(self) -> dict[str, dict[str, Any]]:
         """Return what the engine knows of each container, by its name."""
-        ids = docker("ps", "-aq", "--filter", f"name={self.name}").split()
-        found = json.loads(docker("inspect", *ids)) if ids else []
+        names = self.containers()
+        found = json.loads(docker("inspect", *names)) if names else []
         return {each["Name"].lstrip("/"): each for each in found}
 
     def processes(self) -> list[psutil.Process]:
@@ -120,7 +130,7 @@ class Fleet:
 
     def left(self) -> list[str]:
         """Return everything that there is of it: containers, networks, volumes, processes."""
-        listed = [f"container {each}" for each in self.inspected()]
+        listed = [f"container {each}" for each in self.containers()]
         for kind in ("network", "volume"):
             names = docker(kind, "ls", "--filter", f"name={self.name}", "--format", "{{.Name}}").split()
             listed += [f"{kind} {each}" for each in names]
@@ -133,6 +143,9 @@ class Fleet:
 
     def destroy(self) -> None:
         """Leave nothing behind, whatever happened."""
+        for each in self.running:
+            if each.process.poll() is None:
+                each.end(signal.SIGKILL, LONG)
         self.down()
         for process in self.processes():
             try:
@@ -433,7 +446,7 @@ def _copy(fleet: Fleet, project: Path, environment: str, **settings: str) -> Fle
 
 def test_bad_days(fleet: Fleet, project: Path) -> None:
     # SIGTERM while stacks are deployed.
-    up = Running(fleet.inv.start("dev.multienv"))
+    up = fleet.start()
     up.wait_for("✓ emulator", LONG)
     assert up.end(signal.SIGTERM, LONG) == 143
     assert "Interrupted." in up.output
@@ -441,15 +454,15 @@ def test_bad_days(fleet: Fleet, project: Path) -> None:
     assert fleet.left() == []
 
     # SIGTERM while containers start.
-    up = Running(fleet.inv.start("dev.multienv"))
-    until(lambda: fleet.inspected() or up.process.poll() is not None, "a container", LONG)
+    up = fleet.start()
+    until(lambda: fleet.containers() or up.process.poll() is not None, "a container", LONG)
     assert up.end(signal.SIGTERM, LONG) == 143, up.output
     assert "Traceback" not in up.output
     assert fleet.left() == []
 
     # SIGKILL while containers start: the next one takes over what is there.
-    up = Running(fleet.inv.start("dev.multienv"))
-    until(lambda: fleet.inspected() or up.process.poll() is not None, "a container", LONG)
+    up = fleet.start()
+    until(lambda: fleet.containers() or up.process.poll() is not None, "a container", LONG)
     assert up.end(signal.SIGKILL, LONG) == -signal.SIGKILL
     assert fleet.left() != []
     done = fleet.up()

@@ -5,9 +5,11 @@ The tests of one scene stand in an order: the last ones change it, and take it d
 
 from __future__ import annotations
 
+import http.client
 import io
 import json
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -48,7 +50,7 @@ class Scene:
 
     state: Path
     name: str = field(default_factory=lambda: f"sbtest-{uuid.uuid4().hex[:10]}")
-    ports: list[int] = field(default_factory=lambda: free_ports(2))
+    ports: list[int] = field(default_factory=lambda: free_ports(3))
 
     @property
     def emulator(self) -> int:
@@ -59,10 +61,19 @@ class Scene:
         return self.ports[1]
 
     @property
+    def proxy(self) -> int:
+        return self.ports[2]
+
+    @property
+    def balancer(self) -> str:
+        return f"{self.name}-balancer"
+
+    @property
     def variables(self) -> dict[str, str]:
         return {
             "PROXY_PROJECT": self.name,
             "EMULATOR_PORT": str(self.emulator),
+            "PROXY_PORT": str(self.proxy),
             "STATE_DIR": str(self.state),
             "IMAGE_REPOSITORY": f"127.0.0.1:{self.registry}/staging/api",
         }
@@ -107,6 +118,16 @@ class Scene:
 
     def container(self, number: int) -> str:
         return f"{self.name}-staging-host-{number}"
+
+    def balanced(self, host: str = "staging.localhost") -> tuple[int, str]:
+        """Ask the load balancer for a host by its name; return the answer's status and body."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.proxy, timeout=10)
+        try:
+            connection.request("GET", "/", headers={"Host": f"{host}:{self.proxy}"})
+            response = connection.getresponse()
+            return response.status, response.read().decode()
+        finally:
+            connection.close()
 
     def started(self) -> dict[str, str]:
         """Return when each container was started, by its id."""
@@ -225,6 +246,33 @@ def test_an_image_has_one_name_here_and_there(scene: Scene, tmp_path: Path) -> N
     assert {each.ip for each in listening if each.port == scene.registry} == {"127.0.0.1"}
 
 
+def test_its_address_answers_for_the_hosts(scene: Scene) -> None:
+    assert scene.loaded().app_url == f"http://staging.localhost:{scene.proxy}"
+    assert docker("port", scene.balancer) == f"8080/tcp -> 127.0.0.1:{scene.proxy}"
+    assert scene.balanced()[0] == 502  # the hosts have nothing that answers
+    assert scene.balanced("somebody.localhost")[0] == 404
+    hosts = scene.hosts()
+    serve = f"sudo -n docker run --detach --name web --publish 80:80 {PROXY_IMAGE} sh -c"
+    for each in hosts:
+        conf = f"events {{}} http {{ server {{ listen 80; return 200 {each.name}; }} }}"
+        begin = f"echo '{conf}' > /tmp/nginx.conf; exec nginx -c /tmp/nginx.conf -g 'daemon off;'"
+        scene.ask(each, f"{serve} {shlex.quote(begin)}")
+    try:
+        until(lambda: _seen(scene, 4) == {each.name for each in hosts}, "not each host answers", 30)
+        scene.ask(hosts[0], "sudo -n docker rm --force web")
+        # One that refuses costs nobody an answer.
+        assert {scene.balanced() for _ in range(8)} == {(200, hosts[1].name)}
+    finally:
+        for each in hosts:
+            scene.ask(each, "sudo -n docker rm --force web")
+
+
+def _seen(scene: Scene, times: int) -> set[str]:
+    """Return who answers."""
+    answers = [scene.balanced() for _ in range(times)]
+    return {body for status, body in answers if status == 200}
+
+
 def test_again_changes_nothing_and_is_quick(scene: Scene) -> None:
     before, hosts = scene.started(), scene.hosts()
     started = time.monotonic()
@@ -285,10 +333,23 @@ def test_fewer_hosts_are_fewer(scene: Scene) -> None:
     assert (scene.state / "ssh" / "known_hosts").read_text().count("ssh-ed25519") == 1
 
 
+def test_where_its_port_is_taken_there_is_no_load_balancer(scene: Scene) -> None:
+    docker("rm", "--force", scene.balancer)
+    with socket.create_server(("127.0.0.1", scene.proxy)):
+        done = scene.up("--hosts=1")
+    (line,) = [each for each in done.stderr.splitlines() if "load balancer" in each]
+    assert f"left out: Port {scene.proxy} (PROXY_PORT) is taken by " in line
+    assert "The hosts answer at their own addresses only" in line
+    assert not [each for each in scene.left() if scene.balancer in each]
+    assert f"http://staging.localhost:{scene.proxy}, started" in scene.up("--hosts=1").stderr
+    assert scene.balanced()[0] == 502
+
+
 def test_down_of_one_environment_leaves_the_ground(scene: Scene) -> None:
     assert scene.container(1) in scene.down("--env=staging").stderr
     found = scene.status()
     assert (found["emulator"]["state"], found["registry"]["state"], found["hosts"]) == ("running", "running", [])
+    until(lambda: scene.balanced()[0] == 404, "the load balancer still knows it", 10)
 
 
 def test_down_leaves_nothing(scene: Scene) -> None:
@@ -302,7 +363,7 @@ def test_down_leaves_nothing(scene: Scene) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--env=dev-aws"], "dev-aws runs on no hosts: PLATFORM=local (envs/dev-aws.env:"),
+        (["--env=dev-aws"], "dev-aws is not deployed: PLATFORM=local (envs/dev-aws.env:"),
         (["--env=stagin"], "There is no environment 'stagin'; did you mean staging?"),
         (["--hosts=0"], "--hosts=0: a rehearsal has 1 to 8 hosts."),
         (["--hosts=9"], "--hosts=9: a rehearsal has 1 to 8 hosts."),

@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import psutil
 import pytest
+from filelock import FileLock
 
+from soundbite import application, environment
+from soundbite.releases import Lock
 from tests.conftest import ROOT, Inv, free_ports
 
 if TYPE_CHECKING:
@@ -180,13 +183,69 @@ def dev(tmp_path: Path) -> Iterator[Dev]:
     made.destroy()
 
 
+@pytest.fixture(scope="session")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return what an environment left that was set up and stopped, `state` and `dist`; made once for all workers."""
+    shared = tmp_path_factory.getbasetemp()
+    folder = (shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared) / "saved"
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            place = tmp_path_factory.mktemp("saving")
+            made = Dev(place / "state", copy_app(place), free_ports(3))
+            try:
+                for arguments in (["setup-localstack"], ["dev.down"]):
+                    done = made.inv(*arguments)
+                    assert done.returncode == 0, done.stderr
+                folder.mkdir()
+                shutil.copytree(made.state, folder / "state")
+                shutil.copytree(made.app / "dist", folder / "dist")
+            finally:
+                made.destroy()
+    return folder
+
+
+def stock(dev: Dev, saved: Path) -> None:
+    """Give an environment what another one left: built, and with everything in its emulated AWS."""
+    shutil.copytree(saved / "state", dev.state)
+    shutil.rmtree(dev.app / "dist")
+    shutil.copytree(saved / "dist", dev.app / "dist")
+    build = application.build(environment.load("dev-localstack", {"APP_DIR": str(dev.app)}))
+    assert build is not None
+    build.stamp.parent.mkdir(exist_ok=True)
+    build.stamp.write_text(build._digest(), encoding="utf-8")
+
+
+@pytest.fixture
+def stocked(dev: Dev, saved: Path) -> Dev:
+    """Return a local environment that is not up, and lacks nothing for it."""
+    stock(dev, saved)
+    return dev
+
+
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dev]:
+def running(tmp_path_factory: pytest.TempPathFactory, saved: Path) -> Iterator[Dev]:
     """Return a local environment that is up, for tests that leave it as it is."""
     folder = tmp_path_factory.mktemp("running")
     made = Dev(folder / "state", copy_app(folder), free_ports(3))
+    stock(made, saved)
     try:
         made.up()
         yield made
     finally:
         made.destroy()
+
+
+@pytest.fixture(autouse=True)
+def _no_lock_beats_on(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """End the beat of every lock that a test leaves held: it would go on in this process, with its ledger gone."""
+    made: list[Lock] = []
+    begin = Lock.__init__
+
+    def noted(lock: Lock, *arguments: Any, **more: Any) -> None:
+        begin(lock, *arguments, **more)
+        made.append(lock)
+
+    monkeypatch.setattr(Lock, "__init__", noted)
+    yield
+    for each in made:
+        each._stop()

@@ -34,6 +34,7 @@ def test_a_taken_port_is_named_with_its_holder(dev: Dev, index: int, key: str) -
     assert dev.left() == []
 
 
+@pytest.mark.usefixtures("stocked")
 def test_an_application_that_crashes_at_start_shows_its_last_lines(dev: Dev) -> None:
     crash = "node -e \"console.error('boom: no settings'); process.exit(3)\""
     done = dev.inv("dev.localstack", "--detach", APP_RELOAD=crash)
@@ -43,6 +44,7 @@ def test_an_application_that_crashes_at_start_shows_its_last_lines(dev: Dev) -> 
     assert dev.left() == []
 
 
+@pytest.mark.usefixtures("stocked")
 def test_an_application_that_lacks_a_setting_says_which(dev: Dev) -> None:
     done = dev.inv("dev.localstack", "--detach", APP_ENV_RATE_LIMIT="many")
     assert done.returncode == 1
@@ -51,6 +53,7 @@ def test_an_application_that_lacks_a_setting_says_which(dev: Dev) -> None:
     assert dev.left() == []
 
 
+@pytest.mark.usefixtures("stocked")
 def test_an_application_that_never_answers_is_given_up(dev: Dev) -> None:
     done = dev.inv("dev.localstack", "--detach", APP_RELOAD="sleep 4711", APP_START_TIMEOUT="2s")
     assert done.returncode == 1
@@ -58,6 +61,7 @@ def test_an_application_that_never_answers_is_given_up(dev: Dev) -> None:
     assert dev.left() == []
 
 
+@pytest.mark.usefixtures("stocked")
 def test_a_build_error_shows_where(dev: Dev) -> None:
     (dev.app / "src" / "main.ts").write_text("export const = ;\n")
     done = dev.inv("dev.localstack", "--detach")
@@ -66,6 +70,7 @@ def test_a_build_error_shows_where(dev: Dev) -> None:
     assert dev.left() == []
 
 
+@pytest.mark.usefixtures("stocked")
 def test_npm_that_fails_half_way_is_tried_again_by_the_next_run(dev: Dev) -> None:
     (dev.app / "node_modules").unlink()
     failing = dev.inv(
@@ -147,6 +152,7 @@ def test_an_environment_that_is_not_local_is_refused() -> None:
         assert "staging does not run on this machine" in done.stderr
 
 
+@pytest.mark.usefixtures("stocked")
 def test_syntax_errors_while_reloading_keep_the_old_code_serving(dev: Dev) -> None:
     dev.up()
     source = dev.app / "src" / "health" / "health.controller.ts"
@@ -159,6 +165,7 @@ def test_syntax_errors_while_reloading_keep_the_old_code_serving(dev: Dev) -> No
     until(lambda: dev.health().get("status") == "fine", "the next save to recover")
 
 
+@pytest.mark.usefixtures("stocked")
 def test_new_processor_code_is_live_without_a_deploy(dev: Dev) -> None:
     dev.up()
     sources = [path for path in (dev.app / "src" / "processor").rglob("*.ts") if "clip ready" in path.read_text()]
@@ -169,6 +176,7 @@ def test_new_processor_code_is_live_without_a_deploy(dev: Dev) -> None:
     until(lambda: "clip spoken anew" in dev.inv("dev.logs", "--service=processor").stdout, "its log line")
 
 
+@pytest.mark.usefixtures("stocked")
 def test_inspect_opens_the_debugger_on_this_machine_only(dev: Dev) -> None:
     import httpx
     import psutil

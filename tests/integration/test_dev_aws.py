@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
 
+from soundbite import environment
+from soundbite.cloud import Cloud
+from soundbite.infrastructure import assembly, gaps
 from tests.conftest import free_ports
 from tests.integration.conftest import Dev, copy_app
 
@@ -32,6 +36,13 @@ def aws(tmp_path: Path) -> Iterator[Dev]:
     yield made
     made.inv("dev.down", "--env=dev-aws")
     host.destroy()
+
+
+def filled(aws: Dev) -> None:
+    """Do what AWS does, and the CloudFormation of the emulator in its place does not."""
+    given = {"EMULATOR": "external", "AWS_ENDPOINT_URL": aws.variables["AWS_ENDPOINT_URL"]}
+    here = environment.load("dev-aws", {**given, "AWS_ACCESS_KEY_ID": ACCOUNT, "PROCESSOR_ENV_SPEECH": "offline"})
+    gaps.fill(Cloud(here), assembly.synth(here, aws.app / "dist" / "processor"))
 
 
 def test_without_credentials_it_refuses(aws: Dev) -> None:
@@ -64,6 +75,15 @@ def test_it_deploys_only_when_told_and_after_showing_the_difference(aws: Dev) ->
     assert aws.health()["environment"] == "dev-aws"
     smoke = aws.inv("dev.smoke", "--env=dev-aws")
     assert smoke.returncode == 0, smoke.stderr
+
+    filled(aws)
+    # Where AWS is no emulator of ours, alarms without data are not taken for healthy, and root is warned of.
+    validated = aws.inv("validate", "--env=dev-aws", "--only=identity,config,stacks,monitoring", "--json")
+    assert validated.returncode == 6, validated.stderr
+    found = {each["id"]: each for each in json.loads(validated.stdout)["checks"]}
+    unwell = {id_: each["outcome"] for id_, each in found.items() if each["outcome"] not in {"pass", "skip"}}
+    assert unwell == {"monitoring.states": "inconclusive", "identity.caller": "warn"}, validated.stdout
+    assert found["monitoring.states"]["message"].startswith("without data: SoundBite-dev-aws-Observability-")
 
     proved = aws.inv("dev.test", "--env=dev-aws")
     assert proved.returncode == 0, proved.stderr

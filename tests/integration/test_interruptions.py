@@ -31,6 +31,7 @@ def _endless(dev: Dev) -> bool:
     return False
 
 
+@pytest.mark.usefixtures("stocked")
 @pytest.mark.parametrize(("signum", "code"), SIGNALS)
 @pytest.mark.parametrize("key", ["APP_INSTALL", "APP_BUILD", "APP_RELOAD"])
 def test_while_a_command_of_the_application_runs(dev: Dev, signum: signal.Signals, code: int, key: str) -> None:
@@ -45,9 +46,21 @@ def test_while_a_command_of_the_application_runs(dev: Dev, signum: signal.Signal
     assert dev.left() == []
 
 
+@pytest.mark.usefixtures("stocked")
 @pytest.mark.parametrize(("signum", "code"), SIGNALS)
-@pytest.mark.parametrize("after", ["✓ emulator", "✓ account", "✓ infrastructure", "✓ deploy"])
-def test_between_the_steps(dev: Dev, signum: signal.Signals, code: int, after: str) -> None:
+@pytest.mark.parametrize("after", ["✓ emulator", "✓ account"])
+def test_before_anything_is_changed(dev: Dev, signum: signal.Signals, code: int, after: str) -> None:
+    _cut(dev, signum, code, after)
+
+
+@pytest.mark.parametrize(("signum", "code"), SIGNALS)
+@pytest.mark.parametrize("after", ["✓ infrastructure", "✓ deploy"])
+def test_while_the_infrastructure_is_made(dev: Dev, signum: signal.Signals, code: int, after: str) -> None:
+    _cut(dev, signum, code, after)
+
+
+def _cut(dev: Dev, signum: signal.Signals, code: int, after: str) -> None:
+    """End an `inv` after one of its steps; the next one must come up."""
     up = dev.foreground()
     up.wait_for(after)
     assert up.end(signum) == code
@@ -57,6 +70,7 @@ def test_between_the_steps(dev: Dev, signum: signal.Signals, code: int, after: s
     assert dev.inv("dev.smoke").returncode == 0
 
 
+@pytest.mark.usefixtures("stocked")
 @pytest.mark.parametrize(("signum", "code"), SIGNALS)
 def test_while_the_logs_follow_everything_ends_in_order_within_5_seconds(
     dev: Dev, signum: signal.Signals, code: int
@@ -73,6 +87,7 @@ def test_while_the_logs_follow_everything_ends_in_order_within_5_seconds(
     assert dev.left() == []
 
 
+@pytest.mark.usefixtures("stocked")
 def test_a_second_ctrl_c_does_not_cut_the_clean_up(dev: Dev) -> None:
     up = dev.foreground()
     up.wait_for("Logs follow")
@@ -82,6 +97,7 @@ def test_a_second_ctrl_c_does_not_cut_the_clean_up(dev: Dev) -> None:
     assert dev.left() == []
 
 
+@pytest.mark.usefixtures("stocked")
 def test_what_ran_before_goes_on_running(dev: Dev) -> None:
     dev.up()
     up = dev.foreground()
@@ -90,6 +106,7 @@ def test_what_ran_before_goes_on_running(dev: Dev) -> None:
     assert dev.health()
 
 
+@pytest.mark.usefixtures("stocked")
 def test_what_was_cut_off_while_it_was_bootstrapped_is_bootstrapped_again(dev: Dev) -> None:
     dev.up()
     account = boto3.Session(aws_access_key_id="0" * 12, aws_secret_access_key="x", region_name="eu-central-1")
@@ -101,9 +118,8 @@ def test_what_was_cut_off_while_it_was_bootstrapped_is_bootstrapped_again(dev: D
         listed = stacks.describe_stacks()["Stacks"]
         return "".join(each["StackStatus"] for each in listed if each["StackName"] == "CDKToolkit")
 
-    compute = "SoundBite-dev-localstack-Compute"
-    stacks.update_termination_protection(StackName=compute, EnableTerminationProtection=False)
-    stacks.delete_stack(StackName=compute)
+    for stack in ("Observability", "Compute"):  # the one reads what the other gives out
+        stacks.delete_stack(StackName=f"SoundBite-dev-localstack-{stack}")
     stacks.delete_stack(StackName="CDKToolkit")
     until(lambda: not toolkit(), "the toolkit to be gone")
     # Its bucket it leaves behind.

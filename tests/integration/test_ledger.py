@@ -256,6 +256,9 @@ def test_everything_comes_back_as_it_was_written(ledger: Ledger, lock: Lock) -> 
     assert ledger.release("r-1") == release
     ledger.add_release(replace(release, commit="another"), lock.token)
     assert ledger.release("r-1") == release
+    pushed_anew = replace(release, image="sha256:2")
+    ledger.add_release(pushed_anew, lock.token)
+    assert ledger.release("r-1") == pushed_anew
 
     deployment = _deployment(1, configuration={"GREETING": 'καλημέρα "\\\n\u2028\ud800'}, hosts=["api-1"], seconds=1.5)
     ledger.put_deployment(deployment, lock.token)

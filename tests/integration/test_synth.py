@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tests.conftest import Inv
 
-STACKS = ("Bootstrap", "Database", "Storage", "Queue", "Compute")
+STACKS = ("Bootstrap", "Database", "Storage", "Queue", "Compute", "Observability")
 LOCAL = ("dev-localstack", "dev-aws")
 
 
@@ -26,7 +26,7 @@ def test_all_five_environments_synthesize_and_only_once(inv: Inv) -> None:
         }
     again = inv("cdk.synth", "--all")
     assert again.stdout == first.stdout
-    assert (again.stderr.count("5 stacks, unchanged"), again.stderr.count("6 stacks, unchanged")) == (2, 3)
+    assert (again.stderr.count("6 stacks, unchanged"), again.stderr.count("7 stacks, unchanged")) == (2, 3)
 
 
 def test_without_an_environment_it_says_how_to_name_one(inv: Inv) -> None:

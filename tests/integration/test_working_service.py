@@ -41,7 +41,7 @@ def test_a_second_up_takes_over_what_runs(running: Dev) -> None:
     done = running.up()
     assert {name: running.pid(name) for name in before} == before
     assert done.stderr.count("was running") == 2
-    assert "5 stacks, unchanged" in done.stderr
+    assert "6 stacks, unchanged" in done.stderr
 
 
 def test_two_at_once_do_not_spoil_each_other(running: Dev) -> None:
@@ -152,13 +152,13 @@ def test_setup_leaves_a_running_application_alone(running: Dev) -> None:
     done = running.inv("setup-localstack")
     assert done.returncode == 0, done.stderr
     assert running.pid("app") == before
-    assert done.stderr.count("✓ resources.") == 6
+    assert done.stderr.count("✓ resources.") == 15
 
 
 def test_cdk_sees_no_difference_in_what_is_deployed(running: Dev) -> None:
     done = running.inv("cdk.diff", "--env=dev-localstack")
     assert done.returncode == 0, done.stderr
-    assert "no differences in 5 stacks" in done.stdout
+    assert "no differences in 6 stacks" in done.stdout
     again = running.inv("cdk.deploy", "--env=dev-localstack")
     assert again.returncode == 0
     assert "unchanged" in again.stderr

@@ -79,16 +79,16 @@ def test_a_secret_is_a_mounted_file_and_its_variable_says_where() -> None:
         "services": {
             "api": {
                 "environment": {"PORT": "3000", "TOKEN_FILE": "/run/secrets/TOKEN"},
-                "secrets": [{"source": "api-token", "target": "TOKEN"}],
+                "secrets": [{"source": "api-TOKEN", "target": "TOKEN"}],
             }
         },
-        "secrets": {"api-token": {"file": "/state/$$1/TOKEN"}},
+        "secrets": {"api-TOKEN": {"file": "/state/$$1/TOKEN"}},
     }
 
 
 def test_services_that_have_the_same_secret_have_a_file_each() -> None:
     made = compose.values({}, {"api": {"TOKEN": Path("/a")}, "processor": {"TOKEN": Path("/b")}}, {})
-    assert made["secrets"] == {"api-token": {"file": "/a"}, "processor-token": {"file": "/b"}}
+    assert made["secrets"] == {"api-TOKEN": {"file": "/a"}, "processor-TOKEN": {"file": "/b"}}
 
 
 def test_other_keys_are_safe_too_however_deep() -> None:
@@ -143,4 +143,4 @@ def test_every_secret_is_mounted_under_the_name_that_its_variable_tells(secrets:
         assert service["environment"] == {f"{key}_FILE": f"{compose.SECRETS}/{key}" for key in files}
         mounted = {each["target"]: made["secrets"][each["source"]]["file"] for each in service["secrets"]}
         assert mounted == {key: str(path) for key, path in files.items()}
-        assert all(re.fullmatch(r"[a-z0-9._-]+", each["source"]) for each in service["secrets"])
+        assert all(re.fullmatch(r"[A-Za-z0-9._-]+", each["source"]) for each in service["secrets"])

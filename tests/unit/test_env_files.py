@@ -86,6 +86,12 @@ def test_an_unknown_key_is_answered_with_the_nearest(project: Path, write_env: C
         ("EMULATOR=external", "EMULATOR=external needs AWS_ENDPOINT_URL"),
         ("PROMOTED_FROM=stageing", "PROMOTED_FROM names no other environment; did you mean staging?"),
         ("PROCESSOR_TIMEOUT=61s", "PROCESSOR_TIMEOUT is longer than QUEUE_VISIBILITY_TIMEOUT"),
+        ("BUDGET_ERRORS=101%", "BUDGET_ERRORS must be a percentage from 0% to 100%, such as 0.1%, not '101%'"),
+        ("BUDGET_ERRORS=0.1", "BUDGET_ERRORS must be a percentage"),
+        ("BUDGET_P50=0ms", "BUDGET_P50 must be a duration from 1ms to 60s"),
+        ("BUDGET_P50=400ms", "BUDGET_P50 is longer than BUDGET_P95"),
+        ("ECS_COUNT=7", "ECS_MAX_COUNT is smaller than ECS_COUNT=7"),
+        ("ECS_CPU=4096", "ECS_MEMORY_MB=1024 is no size that Fargate has for ECS_CPU=4096"),
         ("AWS_REGION=", "AWS_REGION must not be empty"),
     ],
 )

@@ -345,6 +345,56 @@ def test_an_interruption_at_the_very_start_leaves_nothing_behind(tmp_path: Path,
     assert left == []
 
 
+_AT_THE_END = """
+import atexit, os, signal, sys
+
+def hit():
+    os.kill(os.getpid(), getattr(signal, sys.argv[2]))
+
+if sys.argv[3] == "finalization":
+    atexit.register(hit)  # what is registered first comes last
+
+from invoke import Context, Exit
+from tasks.command import command, exit_with
+
+@command()
+def done(context):
+    exit_with(int(sys.argv[1]))
+
+try:
+    done(Context())
+except Exit as ended:
+    code = ended.code
+else:
+    code = 0
+if sys.argv[3] == "after the task":
+    hit()
+sys.exit(code)
+"""
+
+
+@pytest.mark.parametrize("code", [0, 5])
+@pytest.mark.parametrize(("name", "ended"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_an_interruption_after_a_task_ends_the_process_without_a_traceback(code: int, name: str, ended: int) -> None:
+    done = subprocess.run(
+        python(_AT_THE_END, str(code), name, "after the task"),
+        cwd=ROOT,
+        env=clean_environ(),
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (ended, "")
+
+
+@pytest.mark.parametrize("code", [0, 5])
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_an_interruption_while_python_ends_changes_no_exit_code(code: int, name: str) -> None:
+    argv = python(_AT_THE_END, str(code), name, "finalization")
+    done = subprocess.run(argv, cwd=ROOT, env=clean_environ(), check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (code, "")
+
+
 def _folder(process: psutil.Process) -> str:
     try:
         return process.cwd() if process.status() != psutil.STATUS_ZOMBIE else ""

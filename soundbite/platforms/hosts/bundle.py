@@ -12,14 +12,8 @@ from soundbite import compose, paths
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from soundbite.cloud import Cloud
     from soundbite.environment import Environment
 
-_PORT = "3000"
-_EMULATED = (
-    *("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
-    *("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_EC2_METADATA_DISABLED"),
-)
 _UNIT = """\
 [Unit]
 Description=Brings back what served before the boot
@@ -33,20 +27,6 @@ ExecStart=/usr/bin/python3 @AGENT@ boot
 [Install]
 WantedBy=multi-user.target
 """
-
-
-def variables(cloud: Cloud, bound: Mapping[str, str]) -> dict[str, str]:
-    """Return an application's variables on a host: its own, and where its AWS is.
-
-    On EC2 the host's role opens AWS: no credentials of whoever deploys ever get there.
-    """
-    environment = cloud.environment
-    aws = {"AWS_REGION": environment.aws.region, "AWS_DEFAULT_REGION": environment.aws.region}
-    if environment.emulated:
-        aws |= {name: value for name, value in cloud.variables().items() if name in _EMULATED}
-    # Not so that anything listens there: who reads SOCKET does not; who cannot puts a relay between.
-    own = {"ENVIRONMENT": environment.name, "HOST": "127.0.0.1", "PORT": _PORT}
-    return {**own, **aws, **bound}
 
 
 def make(

@@ -72,6 +72,10 @@ class Remote:
         self._current = True
         return answer
 
+    def look(self) -> dict[str, Any]:
+        """Return what serves there and what else it has, as its agent tells; installs nothing."""
+        return self.call("status", {}, timeout=30)
+
     def ensure_agent(self) -> None:
         """See that the host has this version's agent."""
         if not self._current:
@@ -188,7 +192,12 @@ class Remote:
         except paramiko.SSHException as error:
             unknown = "not found in known_hosts" in str(error)
             hint = f"Check its key (inv hosts.ping shows it) and add it to {_known_hosts(self._environment)}."
-            raise HostFailed(host, str(error), hint if unknown else "") from None
+            # paramiko's words for a sign-in that it gave up before sshd said anything.
+            silent = str(error) == "No existing session" or "protocol banner" in str(error)
+            said = (
+                f"it takes connections, but its sshd says nothing within {_CONNECT_TIMEOUT} s" if silent else str(error)
+            )
+            raise HostFailed(host, said, hint if unknown else "") from None
         except (OSError, EOFError) as error:
             raise HostFailed(
                 host, f"no SSH connection to port {host.port}: {error or type(error).__name__}", "Is it running?"
@@ -353,8 +362,8 @@ def _feed(channel: Any, data: bytes) -> None:
     try:
         channel.sendall(data)
         channel.shutdown_write()
-    except OSError:
-        pass  # it ended without reading; its exit code says why
+    except (OSError, EOFError):
+        pass  # it ended without reading, or was cut; whoever reads the answer says why
 
 
 def _mend(said: str) -> str:

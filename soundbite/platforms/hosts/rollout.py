@@ -5,23 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from soundbite.errors import Locked, SoundbiteError
+from soundbite.platforms.platform import StageFailed, SwitchFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from .remote import Remote, Remotes
 
 _PULL_TIMEOUT = 660.0
 _GRACE = 45.0
 """Seconds beyond the drain that stopping and cleaning may take."""
-
-
-class StageFailed(SoundbiteError):
-    """A deployment did not get ready on some host; none was switched."""
-
-
-class SwitchFailed(SoundbiteError):
-    """A host could not be switched, or does not serve what it should."""
 
 
 class Rollout:
@@ -112,6 +105,10 @@ class Rollout:
         order = self._order(seconds=seconds)
         return self._remotes.each(lambda remote: remote.call("drain", order, timeout=seconds + _GRACE))[1]
 
+    def abandon(self) -> list[SoundbiteError]:
+        """Stop what was started beside what serves, and take its files away; return what failed."""
+        return self._remotes.each(lambda remote: remote.call("abandon", {"token": self._token}))[1]
+
     def _order(self, **more: Any) -> dict[str, Any]:
         return {"token": self._token, "deployment": self._plan["deployment"], **more}
 
@@ -122,8 +119,3 @@ class Rollout:
                 raise failure
         if failures:
             raise kind("\n".join(each.message for each in failures), next((e.hint for e in failures if e.hint), ""))
-
-
-def served(statuses: Iterable[Mapping[str, Any]]) -> set[str | None]:
-    """Return which deployments hosts serve, of what they told of themselves; one, where all is well."""
-    return {(each.get("serving") or {}).get("deployment") if each.get("live") else None for each in statuses}

@@ -39,7 +39,7 @@ def figures(each: Assembly) -> Figures:
 
 
 def test_the_stacks(each: Assembly, figures: Figures) -> None:
-    everywhere = {"Bootstrap", "Database", "Storage", "Queue", "Compute"}
+    everywhere = {"Bootstrap", "Database", "Storage", "Queue", "Compute", "Observability"}
     assert set(each.stacks) == everywhere | ({"Api"} if figures.hosts is not None else set())
     assert len(each.resources("AWS::EC2::Instance")) == (figures.hosts or 0)
 
@@ -175,6 +175,7 @@ def test_the_outputs_have_the_names_that_settings_use(each: Assembly, figures: F
         "Compute.FunctionName",
         "Compute.FunctionAliasArn",
         "Compute.LogGroupName",
+        "Observability.DashboardName",
     }
     hosts = {"Api.VpcId", "Api.SecurityGroupId", "Api.InstanceRoleArn"}
     assert outputs == expected | (hosts if figures.hosts is not None else set())

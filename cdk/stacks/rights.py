@@ -1,0 +1,39 @@
+"""What the application may do, and what it takes to start it: the same on every platform."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .base import allow
+
+if TYPE_CHECKING:
+    from aws_cdk import aws_dynamodb as dynamodb
+    from aws_cdk import aws_ecr as ecr
+    from aws_cdk import aws_iam as iam
+    from aws_cdk import aws_s3 as s3
+    from aws_cdk import aws_sqs as sqs
+
+
+def of_application(table: dynamodb.ITable, bucket: s3.IBucket, queue: sqs.IQueue) -> list[iam.PolicyStatement]:
+    """Return what the application may do: the calls that app/src makes."""
+    return [
+        allow(table.table_arn, "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"),
+        allow(queue.queue_arn, "sqs:SendMessage", "sqs:GetQueueAttributes"),
+        allow(bucket.arn_for_objects("clips/*"), "s3:GetObject"),
+        # HeadBucket, which readiness asks.
+        allow(bucket.bucket_arn, "s3:ListBucket"),
+    ]
+
+
+def to_pull(images: ecr.IRepository) -> list[iam.PolicyStatement]:
+    """Return what pulling the application's images takes."""
+    return [
+        allow(
+            images.repository_arn,
+            "ecr:BatchCheckLayerAvailability",
+            "ecr:BatchGetImage",
+            "ecr:GetDownloadUrlForLayer",
+        ),
+        # The token is the account's, not a repository's: "*" is the only resource that AWS takes.
+        allow("*", "ecr:GetAuthorizationToken"),
+    ]

@@ -1,0 +1,222 @@
+"""What runs is what the ledger says: on every host, and behind the processor's alias."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from soundbite import secrets
+from soundbite.errors import Inconclusive, SoundbiteError
+from soundbite.infrastructure import functions
+from soundbite.parallel import Asked, Late
+from soundbite.platforms import hosts, platform
+from soundbite.releases import Ledger, Lock
+from soundbite.releases.lock import HELD, INTERRUPTED
+
+from .model import DEPLOYED, Failed, Scene, Skipped, Warned, check
+
+if TYPE_CHECKING:
+    from soundbite.platforms.hosts import Remote
+    from soundbite.releases import Deployment
+
+_ONLY = (DEPLOYED,)
+_HOST_TIMEOUT = 15.0
+_WATCHED = 30.0
+"""Seconds that a lock is watched."""
+_POLL = 0.5
+_LAST_WORD = 0.3
+"""Seconds before the end of all checks that are needed to say what there was no answer to."""
+_LEAST_FREE = 2 * 2**30
+"""Bytes that an image of SoundBite's kind, and the one before it, take with room to unpack."""
+_MEND = "--resume finishes it, --abort takes it back"
+
+
+def serving(scene: Scene) -> Deployment:
+    """Return the deployment that serves, as the ledger has it.
+
+    Raises
+    ------
+    Failed
+        Nothing was deployed yet.
+    """
+
+    def find() -> Deployment | None:
+        ledger = Ledger(scene.cloud)
+        id_ = ledger.serving()
+        return ledger.deployment(id_) if id_ else None
+
+    found = scene.once("serving", find)
+    if found is None:
+        raise Failed("nothing was deployed yet")
+    return found
+
+
+@check("release.recorded", environments=_ONLY)
+def recorded(scene: Scene) -> str:
+    """The deployment that serves was verified, and its release is not marked bad."""
+    found = serving(scene)
+    if not found.verified:
+        raise Failed(f"{found.id} serves, and was never verified (it {found.outcome or 'is unfinished'})")
+    bad = found.bad or Ledger(scene.cloud).bad(found.release)
+    if bad:
+        raise Warned(f"{found.id} serves, although {found.release} was marked bad: {bad}")
+    return f"{found.id}: {found.release}, commit {found.commit}, by {found.who}, {found.started}"
+
+
+@check("release.lock", deadline=40, environments=_ONLY)
+def lock(scene: Scene) -> str:
+    """No operation was left half done."""
+    watched = Lock(Ledger(scene.cloud), scene.environment.workflow.lock_lease)
+    seen = watched.look()
+    began = time.monotonic()
+    while seen.state == HELD:
+        # Whoever was killed left it as it was: that its holder lives is told by the beat alone.
+        stood = time.monotonic() - began
+        if stood > seen.lease:
+            raise Failed(f"its holder has not moved for {seen.lease:.0f} s: {seen.told()}; {_MEND}")
+        if stood > _WATCHED or time.monotonic() > scene.until - _LAST_WORD:
+            raise Inconclusive(f"not known whether its holder lives, it stood still for {stood:.0f} s: {seen.told()}")
+        time.sleep(_POLL)
+        now = watched.look()
+        if now.state == HELD and (now.token, now.beat) != (seen.token, seen.beat):
+            raise Warned(f"somebody is at work: {now.told()}")
+        seen = now
+    if seen.state == INTERRUPTED:
+        raise Failed(f"interrupted: {seen.told()}; {_MEND}")
+    return seen.state
+
+
+@check("release.hosts", environments=_ONLY)
+def on_hosts(scene: Scene) -> str:
+    """Every host, or the ECS service, serves the deployment that the ledger says, and is healthy."""
+    wanted = serving(scene).id
+    problems = []
+    statuses = _statuses(scene)
+    for name, told in statuses.items():
+        found = told.get("serving") or {}
+        if found.get("deployment") != wanted:
+            problems.append(f"{name} serves {found.get('deployment') or 'nothing'}, not {wanted}")
+        elif found.get("state") != "running":
+            code = f" (exit code {found['exit_code']})" if found.get("exit_code") is not None else ""
+            problems.append(
+                f"{name}: its {'container' if 'proxy' in told else 'service'} is {found.get('state')}{code}"
+            )
+        if told.get("proxy", "running") != "running":
+            problems.append(f"{name}: its proxy is {told['proxy']}")
+    if problems:
+        raise Failed("; ".join(problems))
+    return f"{', '.join(statuses)} serve {wanted}"
+
+
+@check("release.digest", environments=_ONLY)
+def digest(scene: Scene) -> str:
+    """Every host, or the ECS service, runs the image whose digest the ledger says."""
+    wanted = serving(scene).image.rpartition("@")[2]
+    problems = []
+    for name, told in _statuses(scene).items():
+        image = str((told.get("serving") or {}).get("image") or "nothing")
+        if image.rpartition("@")[2] != wanted:
+            problems.append(f"{name} runs {image}, not {wanted}")
+    if problems:
+        raise Failed("; ".join(problems))
+    return wanted
+
+
+@check("release.restarts", environments=_ONLY)
+def restarts(scene: Scene) -> str:
+    """No host's container was restarted since it was deployed."""
+    _require_hosts(scene, "ECS replaces tasks and restarts none")
+    counts = {name: int((told.get("serving") or {}).get("restarts") or 0) for name, told in _statuses(scene).items()}
+    if any(counts.values()):
+        raise Warned(", ".join(f"{name}: {count} restarts" for name, count in counts.items() if count))
+    return "none"
+
+
+@check("release.room", environments=_ONLY)
+def room(scene: Scene) -> str:
+    """Every host has room for the next image."""
+    _require_hosts(scene, "every task has a disk of its own")
+    free = {name: int(told["free"]) for name, told in _statuses(scene).items()}
+    low = {name: bytes_ for name, bytes_ in free.items() if bytes_ < _LEAST_FREE}
+    told = ", ".join(f"{name} {bytes_ / 2**30:.1f} GiB free" for name, bytes_ in (low or free).items())
+    if low:
+        raise Warned(told)
+    return told
+
+
+@check("release.processor", environments=_ONLY)
+def processor(scene: Scene) -> str:
+    """The processor's alias points at the version of the deployment that serves."""
+    wanted = serving(scene).processor_version
+    function = functions.name(scene.cloud, scene.output)
+    if function is None:
+        raise Skipped("there is no processor (PROCESSOR_ARTIFACT is empty)")
+    found = functions.pointed(scene.cloud, function)
+    if found != wanted:
+        raise Failed(f"the alias points at version {found}, and {serving(scene).id} has version {wanted}")
+    return f"version {found}"
+
+
+@check("release.secrets", environments=_ONLY)
+def current_secrets(scene: Scene) -> str:
+    """The application has the newest version of each secret."""
+    had = serving(scene).secrets
+    if not had:
+        raise Skipped("the application is given no secrets")
+    now = scene.once("secrets", lambda: secrets.versions(scene.environment.app_env, scene.cloud))
+    older = [name for name, (reference, version) in had.items() if list(now.get(name, ())) != [reference, version]]
+    if older:
+        raise Warned(f"changed since {serving(scene).id}: {', '.join(older)}; a deployment brings the newest")
+    return f"{len(had)} secrets"
+
+
+def _require_hosts(scene: Scene, why: str) -> None:
+    if scene.environment.workflow.platform != "hosts":
+        raise Skipped(f"PLATFORM={scene.environment.workflow.platform}: {why}")
+
+
+def _statuses(scene: Scene) -> dict[str, dict[str, Any]]:
+    """Return what each host tells of itself, or the ECS service, by its name.
+
+    Raises
+    ------
+    Inconclusive
+        One is out of reach.
+    """
+    on_hosts = scene.environment.workflow.platform == "hosts"
+    return scene.once("statuses", lambda: _asked(scene) if on_hosts else _looked(scene))
+
+
+def _looked(scene: Scene) -> dict[str, dict[str, Any]]:
+    with platform.of(scene.cloud) as found:
+        found.find()
+        return found.look()
+
+
+def _asked(scene: Scene) -> dict[str, dict[str, Any]]:
+    began = time.monotonic()
+    until = min(began + _HOST_TIMEOUT, scene.until - _LAST_WORD)
+    remotes = hosts.Remotes(hosts.find(scene.cloud), scene.environment)
+    asked = {each.host.name: Asked(partial(_look, each), each.host.name) for each in remotes.all}
+    found: dict[str, dict[str, Any]] = {}
+    problems, silent = [], []
+    for name, each in asked.items():
+        try:
+            found[name] = each.result(until)
+        except Late:
+            silent.append(name)
+        except SoundbiteError as error:
+            problems.append(error.message)
+    if silent:
+        problems.append(f"no answer of {', '.join(silent)} within {until - began:.0f} s")
+    if problems:
+        raise Inconclusive("; ".join(problems), f"inv hosts.ping --env={scene.environment.name}")
+    return dict(sorted(found.items()))
+
+
+def _look(remote: Remote) -> dict[str, Any]:
+    try:
+        return remote.look()
+    finally:
+        remote.close()

@@ -1,0 +1,11 @@
+"""Names in the cloud that more than one part of the workflow must know beforehand."""
+
+from __future__ import annotations
+
+_LONGEST = 32
+"""The length of a load balancer's name (CreateLoadBalancer)."""
+
+
+def balancer(project: str, environment: str) -> str:
+    """Return the name of an environment's load balancer."""
+    return f"{project}-{environment}"[:_LONGEST].rstrip("-")

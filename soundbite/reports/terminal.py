@@ -1,0 +1,52 @@
+"""Verdicts on a terminal: a line each, and what to do below it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from soundbite import console
+from soundbite.checks import Outcome
+
+from .model import COLOURS, MARKS, by_group
+from .text import fit
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from soundbite.checks import Verdict
+
+
+def show(verdicts: Sequence[Verdict]) -> None:
+    """Print verdicts on stderr, by group, those that were skipped last in theirs."""
+    width = max((len(each.check) for each in verdicts), default=0)
+    for group in by_group(verdicts).values():
+        for each in sorted(group, key=lambda each: each.outcome is Outcome.SKIP):
+            console.say(told(each, width))
+
+
+def told(verdict: Verdict, width: int = 0) -> str:
+    """Return a verdict as lines for a terminal.
+
+    Parameters
+    ----------
+    width:
+        Columns for the check's id.
+    """
+    colour = COLOURS[verdict.outcome]
+    # No line begins with text from elsewhere: at its beginning CI systems take some texts for commands.
+    first, *more = fit(verdict.message).split("\n")
+    head = f"{verdict.check:<{width}} {first}"
+    if verdict.outcome is Outcome.SKIP:
+        head = console.paint(head, colour)
+    lines = [f"  {console.paint(MARKS[verdict.outcome], colour)} {head}", *(f"    │ {line}" for line in more)]
+    if verdict.hint:
+        lines += [f"    → {line}" for line in fit(verdict.hint).split("\n")]
+    return "\n".join(lines)
+
+
+def exit_code(verdicts: Sequence[Verdict]) -> int:
+    """Return the exit code that verdicts mean: 0 all is well, 1 something failed, 6 something was not measured."""
+    outcomes = {each.outcome for each in verdicts}
+    if Outcome.FAIL in outcomes:
+        return 1
+    return 6 if Outcome.INCONCLUSIVE in outcomes else 0

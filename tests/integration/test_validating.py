@@ -1,0 +1,238 @@
+"""`inv validate` on a working environment, on one that is broken in every way, and on bad days of its own."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import pytest
+
+from tests.between import Exchange, between
+from tests.integration.conftest import Running
+from tests.integration.faults import FAULTS, Fault, aws, event_source_off, outputs
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.conftest import Inv
+    from tests.integration.conftest import Dev
+
+ENV = "--env=dev-localstack"
+QUICK = "--skip=journey,performance"
+
+
+def validated(dev: Dev, *arguments: str, **more: Any) -> tuple[int, dict[str, Any]]:
+    """Run `inv validate`; return its exit code and its report, with the checks by id."""
+    done = dev.inv("validate", ENV, "--json", *arguments, **more)
+    assert "Traceback" not in done.stderr
+    assert done.stdout, done.stderr
+    report = json.loads(done.stdout)
+    return done.returncode, {**report, "checks": {each["id"]: each for each in report["checks"]}}
+
+
+def test_all_is_well(running: Dev, tmp_path: Path) -> None:
+    files = [f"--junit={tmp_path}/a/junit.xml", f"--markdown={tmp_path}/report.md", f"--html={tmp_path}/report.html"]
+    code, report = validated(running, *files)
+    found = {id_: each["outcome"] for id_, each in report["checks"].items()}
+    assert code == 0, {id_: report["checks"][id_] for id_, each in found.items() if each not in {"pass", "skip"}}
+    assert list(found.values()).count("pass") >= 25
+    assert set(found.values()) == {"pass", "skip"}
+    assert all(each["message"] for each in report["checks"].values())
+    assert all(each["title"].endswith(".") for each in report["checks"].values())
+    assert report["complete"] is True
+    assert (tmp_path / "a" / "junit.xml").read_text().count("<testcase") == len(found)
+    assert "journey.clip" in (tmp_path / "report.md").read_text()
+    assert "<svg" in (tmp_path / "report.html").read_text()
+
+
+def test_no_false_alarms(running: Dev) -> None:
+    outcomes = []
+    for _ in range(20):
+        code, report = validated(running, QUICK)
+        assert code == 0, report
+        outcomes.append({id_: each["outcome"] for id_, each in report["checks"].items()})
+    assert all(each == outcomes[0] for each in outcomes)
+
+
+def test_a_journey_leaves_nothing_behind(running: Dev) -> None:
+    def kept() -> tuple[int, int]:
+        table = next(name for name in aws(running, "dynamodb").list_tables()["TableNames"] if "Clips" in name)
+        items = aws(running, "dynamodb").scan(TableName=table)["Count"]
+        buckets = [each["Name"] for each in aws(running, "s3").list_buckets()["Buckets"]]
+        bucket = next(each for each in buckets if "storage" in each)
+        return items, aws(running, "s3").list_objects_v2(Bucket=bucket).get("KeyCount", 0)
+
+    before = kept()
+    code, report = validated(running, "--only=journey")
+    assert (code, report["counts"]["pass"]) == (0, 2)
+    assert kept() == before
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_is_caught(running: Dev, name: str) -> None:
+    fault: Fault = FAULTS[name]
+    with fault.seed(running) as variables:
+        code, report = validated(running, f"--only={fault.only}", **variables)
+        found = report["checks"][fault.check]
+        assert found["outcome"] == fault.outcome, report["checks"]
+        assert fault.words in found["message"]
+        assert code == (1 if fault.outcome == "fail" else 0)
+        if fault.outcome == "warn":
+            assert validated(running, f"--only={fault.check}", "--strict", **variables)[0] == 1
+    if name != "processor throwing":  # its lines stay in the log
+        code, report = validated(running, f"--only={fault.only}")
+        assert code == 0, report
+
+
+def test_a_key_that_only_a_neighbour_has(running: Dev, project: Path, write_env: Callable[..., Path]) -> None:
+    write_env("dev-aws", "APP_ENV_NEWLY_NEEDED=yes")
+    running.root, was = project, running.root
+    try:
+        code, report = validated(running, "--only=config")
+    finally:
+        running.root = was
+    assert code == 1
+    message = report["checks"]["config.keys"]["message"]
+    assert "APP_ENV_NEWLY_NEEDED is set in dev-aws (envs/dev-aws.env:" in message
+
+
+def test_nothing_hangs(running: Dev) -> None:
+    emulator = psutil.Process(running.pid("emulator"))
+    emulator.suspend()
+    try:
+        began = time.monotonic()
+        code, report = validated(running, f"{QUICK},api", "--timeout=3s")
+        took = time.monotonic() - began
+    finally:
+        emulator.resume()
+    assert code == 6
+    assert report["checks"]["resources.table"]["outcome"] == "inconclusive"
+    assert report["seconds"] < 4
+    assert took < 8  # with the start and the end of the process, on a busy machine
+
+
+def test_a_check_that_hangs_where_the_process_would_wait_for_it(running: Dev, project: Path) -> None:
+    (project / "hanging.py").write_text(
+        "import threading\n"
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        "from soundbite.checks import check\n\n"
+        "@check('custom.pool')\n"
+        "def pool(scene):\n"
+        "    with ThreadPoolExecutor(1) as threads:\n"
+        "        return threads.submit(threading.Event().wait).result()\n"
+    )
+    running.root, was = project, running.root
+    try:
+        began = time.monotonic()
+        code, report = validated(running, "--only=custom", "--timeout=2s", CHECKS="hanging")
+        took = time.monotonic() - began
+    finally:
+        running.root = was
+    assert (code, report["checks"]["custom.pool"]["message"]) == (6, "not done after 2 s")
+    assert took < 7
+
+
+def test_messages_of_unknown_age_that_nobody_takes_are_inconclusive(running: Dev) -> None:
+    queue, url = aws(running, "sqs"), outputs(running)["Queue.QueueUrl"]
+    with event_source_off(running):
+        queue.send_message(QueueUrl=url, MessageBody=json.dumps({"clipId": "none"}))
+        try:
+            code, report = validated(running, "--only=resources.queue_depth")
+        finally:
+            queue.purge_queue(QueueUrl=url)
+    assert code == 6
+    assert "1 waiting" in report["checks"]["resources.queue_depth"]["message"]
+    assert "no data of their age" in report["checks"]["resources.queue_depth"]["message"]
+
+
+def test_rights_that_are_missing_are_named(running: Dev) -> None:
+    def refuse(exchange: Exchange) -> None:
+        if exchange.asked.get("X-Amz-Target", "").endswith("DescribeTimeToLive"):
+            said = {"__type": "AccessDeniedException", "message": "not authorized"}
+            exchange.answer(400, json.dumps(said).encode(), "application/x-amz-json-1.0")
+
+    with between(running.ports[1], refuse) as port:
+        external = {"EMULATOR": "external", "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"}
+        code, report = validated(running, "--only=resources", **external)
+    assert code == 6
+    found = report["checks"]["resources.table_ttl"]
+    assert found["outcome"] == "inconclusive"
+    assert "dynamodb:DescribeTimeToLive" in found["hint"]
+    assert report["checks"]["resources.table"]["outcome"] == "pass"
+
+
+def test_throttling_is_waited_for_and_then_inconclusive(running: Dev) -> None:
+    asked = []
+
+    def throttle(exchange: Exchange) -> None:
+        if exchange.asked.get("X-Amz-Target", "").endswith("DescribeTimeToLive"):
+            asked.append(time.monotonic())
+            said = {"__type": "ThrottlingException", "message": "Rate exceeded"}
+            exchange.answer(400, json.dumps(said).encode(), "application/x-amz-json-1.0")
+
+    with between(running.ports[1], throttle) as port:
+        external = {"EMULATOR": "external", "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"}
+        code, report = validated(running, "--only=resources.table_ttl", **external)
+    assert code == 6
+    assert "ThrottlingException" in report["checks"]["resources.table_ttl"]["message"]
+    assert len(asked) >= 3
+
+
+def test_an_interruption_gives_a_partial_report(running: Dev, tmp_path: Path) -> None:
+    emulator = psutil.Process(running.pid("emulator"))
+    markdown = tmp_path / "report.md"
+    emulator.suspend()
+    try:
+        validating = Running(running.inv.start("validate", ENV, QUICK, f"--markdown={markdown}"))
+        # The application says that AWS does not answer it; all that asks AWS itself still waits.
+        validating.wait_for("api.ready")
+        assert validating.end(signal.SIGINT) == 130
+        said = validating.output
+    finally:
+        emulator.resume()
+    assert "nterrupted" in said
+    text = markdown.read_text()
+    assert "nterrupted" in text
+    assert "resources.table" in text
+
+
+def test_a_report_that_cannot_be_written_takes_nothing_from_the_verdict(running: Dev) -> None:
+    done = _text(running, "--only=identity", "--html=/proc/none/report.html")
+    assert done.returncode == 0
+    assert "/proc/none/report.html" in done.stderr
+    assert "dev-localstack: pass" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--only=resource"], "Did you mean resources?"),
+        (["--skip=api.nothing"], "no group or check 'api.nothing'"),
+        (["--only=api", "--skip=api"], "leaves no check over"),
+        (["--load=fast"], "RATE:DURATION"),
+        (["--timeout=soon"], "soon"),
+    ],
+)
+def test_arguments_that_are_wrong(inv: Inv, arguments: list[str], words: str) -> None:
+    done = inv("validate", ENV, *arguments)
+    assert done.returncode == 2, done.stderr
+    assert words in done.stderr
+
+
+def test_health(running: Dev) -> None:
+    done = running.inv("health", ENV, "--json")
+    assert (done.returncode, json.loads(done.stdout)["healthy"]) == (0, True)
+    began = time.monotonic()
+    done = running.inv("health", ENV, "--wait=2s", APP_PORT="1")
+    assert done.returncode == 1
+    assert "not healthy yet: api.reachable" in done.stderr
+    assert time.monotonic() - began > 1.5
+
+
+def _text(dev: Dev, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return dev.inv("validate", ENV, *arguments)
