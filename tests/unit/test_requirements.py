@@ -1,0 +1,45 @@
+"""requirements.lock can be installed for good, whatever is published after it was made."""
+
+from __future__ import annotations
+
+import re
+from importlib.metadata import PackageNotFoundError, requires
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from tests.conftest import ROOT
+
+
+def pinned() -> dict[str, frozenset[str]]:
+    """The packages of requirements.lock, each with the extras that its pin names."""
+    lines = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
+    pins = [Requirement(line.rstrip(" \\")) for line in lines if re.match(r"\w", line)]
+    assert all(len(pin.specifier) == 1 and str(pin.specifier).startswith("==") for pin in pins)
+    return {canonicalize_name(pin.name): frozenset(pin.extras) for pin in pins}
+
+
+def asked(name: str, extras: frozenset[str]) -> list[Requirement]:
+    """What an installed package requires here, with `extras` of it; nothing if it isn't for this platform."""
+    try:
+        wanted = [Requirement(line) for line in requires(name) or []]
+    except PackageNotFoundError:
+        return []
+    return [
+        each
+        for each in wanted
+        if each.marker is None or any(each.marker.evaluate({"extra": extra}) for extra in ("", *extras))
+    ]
+
+
+def test_extras_are_pinned_with_their_package() -> None:
+    """Pip before 23.3 takes `name[extra]` for another package than `name`: it looks for the newest, and has no hash.
+
+    So such a lock installs until the day a newer version is published, and then nowhere anew.
+    """
+    pins = pinned()
+    wanted = [each for name, extras in pins.items() for each in asked(name, extras) if each.extras]
+    assert [
+        str(each) for each in wanted if not each.extras <= pins.get(canonicalize_name(each.name), frozenset())
+    ] == []
+    assert "coverage" in {each.name for each in wanted}, "pytest-cov asks for coverage[toml]: is anything looked at?"
