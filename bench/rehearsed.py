@@ -83,7 +83,7 @@ def agent(place: Rehearsal, verb: str, **order: Any) -> dict[str, Any]:
     """Have the first host's agent do a step, past the workflow."""
     token = int(place.host(1, "cat", f"{home(place)}/token"))
     text = json.dumps({"token": token, **order})
-    said = place.host(1, "sh", "-c", f"echo '{text}' | python3 {home(place)}/agent.py {verb}")
+    said = place.host(1, "sh", "-c", f"echo '{text}' | python3 {home(place)}/agent.pyz {verb}")
     return dict(json.loads(said.splitlines()[-1]))
 
 

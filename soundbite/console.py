@@ -61,14 +61,15 @@ def result(text: str) -> None:
 def result_json(value: object) -> None:
     """Print a value as JSON on stdout."""
     # Masked before JSON escapes it: afterwards a secret with a quote or an umlaut is no longer found.
-    _print(sys.stdout, json.dumps(_masked(value), indent=2, default=str))
+    _print(sys.stdout, json.dumps(masked(value), indent=2, default=str))
 
 
-def _masked(value: object) -> object:
+def masked(value: object) -> object:
+    """Return a value with every known secret masked in its texts."""
     if isinstance(value, dict):
-        return {_masked(key): _masked(each) for key, each in value.items()}
+        return {masked(key): masked(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_masked(each) for each in value]
+        return [masked(each) for each in value]
     plain = value is None or isinstance(value, bool | int | float)
     return value if plain else redact(str(value))
 

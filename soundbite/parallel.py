@@ -53,7 +53,12 @@ class Asked(Generic[T]):
         self._failure: Exception | None = None
         threading.Thread(target=self._run, daemon=True).start()
 
-    def result(self, until: float) -> T:
+    @property
+    def done(self) -> bool:
+        """Whether it ended, well or not."""
+        return self._done.is_set()
+
+    def result(self, until: float = 0.0) -> T:
         """Return what the job found, or raise what it raised.
 
         Parameters

@@ -19,7 +19,7 @@ def main(order: dict[str, Any]) -> dict[str, float]:
 
     environment = environments.load(order["environment"], rehearsal=True)
     host = Host(order["address"], order["address"], order["address"], order["port"])
-    plan = {**order["plan"], "proxy": bundle.proxy(environment), "unit": bundle.unit()}
+    plan = {**order["plan"], **bundle.ground(environment)}
     marks = [("imports and settings", time.perf_counter())]
     with Remotes([host], environment) as remotes:
         rollout = Rollout(remotes, plan, order["token"], lambda _: None)

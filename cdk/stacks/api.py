@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aws_cdk import App, Tags
@@ -18,6 +19,7 @@ from aws_cdk import aws_sqs as sqs
 
 from cdk.alarms import watch
 from cdk.network import Network, rule
+from soundbite.environment import naming
 
 from . import rights
 from .base import EnvironmentStack
@@ -27,12 +29,35 @@ if TYPE_CHECKING:
     from cdk.settings import Settings
 
 _IMAGE = "/aws/service/canonical/ubuntu/server/24.04/stable/current/amd64/hvm/ebs-gp3/ami-id"
+_FIRST_BOOT = Path(__file__).parents[1] / "first_boot.py"
 _USER_DATA = """#!/bin/sh
 set -eu
+cat >/usr/local/lib/first_boot.py <<'END'
+@FIRST_BOOT@END
+cat >/etc/systemd/system/first-boot.service <<'END'
+[Unit]
+Description=Brings this host what serves, until its agent does
+ConditionPathExistsGlob=!/var/lib/*/agent.pyz
+After=docker.service network-online.target
+Wants=network-online.target
+Requires=docker.service
+
+[Service]
+Type=oneshot
+ExecStart=/usr/bin/python3 /usr/local/lib/first_boot.py @TABLE@ @REGION@
+Restart=on-failure
+RestartSec=30
+
+[Install]
+WantedBy=multi-user.target
+END
 export DEBIAN_FRONTEND=noninteractive
+packages="docker.io docker-compose-v2 python3 python3-boto3"
 apt-get -q -o DPkg::Lock::Timeout=300 update
-apt-get -q -y -o DPkg::Lock::Timeout=300 install --no-install-recommends docker.io docker-compose-v2 python3
+apt-get -q -y -o DPkg::Lock::Timeout=300 install --no-install-recommends $packages
 systemctl enable --now docker
+systemctl enable first-boot
+systemctl start --no-block first-boot
 """
 _ROOT_VOLUME = {"volumeType": "gp3", "volumeSize": 30, "encrypted": True, "deleteOnTermination": True}
 _HOST = {
@@ -42,9 +67,8 @@ _HOST = {
     "blockDeviceMappings": [{"deviceName": "/dev/sda1", "ebs": _ROOT_VOLUME}],
     # Two hops: a container asks for the role's credentials from behind the engine's bridge.
     "metadataOptions": {"httpEndpoint": "enabled", "httpTokens": "required", "httpPutResponseHopLimit": 2},
-    "userData": base64.b64encode(_USER_DATA.encode()).decode(),
 }
-"""What all hosts have in common. Whoever changes it replaces them all, and `inv cdk.diff` says so."""
+"""What all hosts have in common, beside user data. Who changes either replaces them all, and `inv cdk.diff` says so."""
 
 
 class Api(EnvironmentStack):
@@ -85,11 +109,9 @@ class Api(EnvironmentStack):
         statements = [
             *rights.of_application(table, bucket, queue),
             *rights.to_pull(images),
-            # AmazonSSMManagedInstanceCore lets a host read every parameter of the account, other environments' too.
-            # Session Manager does without.
-            iam.PolicyStatement(
-                effect=iam.Effect.DENY, actions=["ssm:GetParameter", "ssm:GetParameters"], resources=["*"]
-            ),
+            *rights.to_read(self, self.settings.secrets),
+            self._to_join(),
+            self._other_parameters(),
         ]
         return iam.Role(
             self,
@@ -99,15 +121,47 @@ class Api(EnvironmentStack):
             inline_policies={"Host": iam.PolicyDocument(statements=statements)},
         )
 
+    def _to_join(self) -> iam.PolicyStatement:
+        """Let a host look up what should serve, so that a new one needs nobody."""
+        table = naming.ledger(self.settings.project, self.settings.environment)
+        return iam.PolicyStatement(
+            actions=["dynamodb:GetItem"],
+            resources=[self.format_arn(service="dynamodb", resource="table", resource_name=table)],
+            conditions={"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["environment", "lock", "operation"]}},
+        )
+
+    def _other_parameters(self) -> iam.PolicyStatement:
+        # AmazonSSMManagedInstanceCore lets a host read every parameter of the account, other environments' too.
+        # Session Manager does without.
+        own = [rights.parameter(self, each) for each in self.settings.secrets if each.kind == "ssm"]
+        return iam.PolicyStatement(
+            effect=iam.Effect.DENY,
+            actions=["ssm:GetParameter", "ssm:GetParameters"],
+            resources=None if own else ["*"],
+            not_resources=own or None,
+        )
+
+    def _user_data(self) -> str:
+        given = {
+            "FIRST_BOOT": _FIRST_BOOT.read_text(encoding="utf-8"),
+            "TABLE": naming.ledger(self.settings.project, self.settings.environment),
+            "REGION": self.settings.region,
+        }
+        text = _USER_DATA
+        for name, value in given.items():
+            text = text.replace(f"@{name}@", value)
+        return text
+
     def _hosts(self, network: Network, security_group: ec2.CfnSecurityGroup, role: iam.Role) -> None:
         settings = self.settings
         profile = iam.CfnInstanceProfile(self, "HostProfile", roles=[role.role_name])
         # Named by its content, so that hosts are replaced when that changes, and not when the template's tags do.
-        digest = hashlib.sha256(json.dumps(_HOST, sort_keys=True).encode()).hexdigest()[:8]
+        data = {**_HOST, "userData": base64.b64encode(self._user_data().encode()).decode()}
+        digest = hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:8]
         template = ec2.CfnLaunchTemplate(
             self,
             f"HostTemplate{digest}",
-            launch_template_data=_HOST,
+            launch_template_data=data,
             tag_specifications=[
                 {
                     "resourceType": "launch-template",

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from aws_cdk import App, LegacyStackSynthesizer, RemovalPolicy
 from aws_cdk import aws_dynamodb as dynamodb
 
+from soundbite.environment import naming
+
 from .base import EnvironmentStack
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ class Bootstrap(EnvironmentStack):
             self,
             "Ledger",
             # A name that can be told from the settings: the ledger is found even when its stack is gone.
-            table_name=f"{settings.project.lower()}-{settings.environment}-ledger",
+            table_name=naming.ledger(settings.project, settings.environment),
             partition_key=dynamodb.Attribute(name="pk", type=dynamodb.AttributeType.STRING),
             sort_key=dynamodb.Attribute(name="sk", type=dynamodb.AttributeType.STRING),
             billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,

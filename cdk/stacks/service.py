@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aws_cdk import App, ArnFormat, RemovalPolicy
+from aws_cdk import App, RemovalPolicy
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecr as ecr
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
     from cdk.outputs import Outputs
     from cdk.settings import Settings
-    from soundbite.environment.references import Reference
 
 SERVICE = "api"
 """The name that the workflow gives the service."""
@@ -191,7 +190,7 @@ class Service(EnvironmentStack):
         statements = [
             *rights.to_pull(images),
             allow(log_group.log_group_arn, "logs:CreateLogStream", "logs:PutLogEvents"),
-            *(self._may_read(secret) for secret in self.settings.secrets),
+            *rights.to_read(self, self.settings.secrets),
         ]
         return iam.Role(
             self,
@@ -199,22 +198,6 @@ class Service(EnvironmentStack):
             assumed_by=iam.ServicePrincipal("ecs-tasks.amazonaws.com"),
             inline_policies={"Start": iam.PolicyDocument(statements=statements)},
         )
-
-    def _may_read(self, secret: Reference) -> iam.PolicyStatement:
-        # Neither says kms:Decrypt: AWS's own keys need no such right.
-        if secret.kind == "ssm":
-            parameter = self.format_arn(
-                service="ssm", resource="parameter", resource_name=secret.target.removeprefix("/")
-            )
-            return allow(parameter, "ssm:GetParameters")
-        # Secrets Manager adds a hyphen and six characters of its own to a name.
-        named = self.format_arn(
-            service="secretsmanager",
-            resource="secret",
-            resource_name=f"{secret.target}-??????",
-            arn_format=ArnFormat.COLON_RESOURCE_NAME,
-        )
-        return allow(named, "secretsmanager:GetSecretValue")
 
     def _alarms(
         self, cluster: ecs.CfnCluster, balancer: elb.CfnLoadBalancer, target: elb.CfnTargetGroup

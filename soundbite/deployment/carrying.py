@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from .scene import Scene
 
-_ORDER = (PLANNED, STAGED, SWITCHED, RECORDED)
 _LAST_WORD = 4.0
 """Seconds that an interrupted process takes to say so in the lock: it must be gone within 5."""
 
@@ -55,7 +54,7 @@ class Carrier:
         prepare:
             Brings infrastructure and artifacts, where that is not done yet.
         again:
-            Whether it was cut off: what was staged may be gone since with a reboot, and is staged anew.
+            Whether it was cut off: hosts may have been rebooted since, or be new, so what was done there is done anew.
 
         Raises
         ------
@@ -65,13 +64,9 @@ class Carrier:
             It failed before anything was switched, or a rollback failed, or the ledger was lost.
         """
         try:
-            return self._carried(prepare, again=again)
-        except (StageFailed, SwitchFailed) as failed:
-            raise self._taken_back(failed) from None
-        except Locked:
-            raise  # it is somebody else's now
-        except SoundbiteError as failed:
-            raise self._left(failed) from None
+            return self._carried_or_back(prepare, again=again)
+        except SoundbiteError:
+            raise
         except BaseException:
             self.leave_interrupted()
             raise
@@ -129,6 +124,16 @@ class Carrier:
         self.scene.ledger.put_operation(operation, self.lock.token)
         self.operation = operation
 
+    def _carried_or_back(self, prepare: Callable[[Carrier], None] | None, *, again: bool) -> Deployment:
+        try:
+            return self._carried(prepare, again=again)
+        except (StageFailed, SwitchFailed) as failed:
+            raise self._taken_back(failed) from None
+        except Locked:
+            raise  # it is somebody else's now
+        except SoundbiteError as failed:
+            raise self._left(failed) from None
+
     def _carried(self, prepare: Callable[[Carrier], None] | None, *, again: bool) -> Deployment:
         if self._at(PLANNED) and prepare is not None:
             prepare(self)
@@ -144,29 +149,50 @@ class Carrier:
                 late = error.message
                 console.warn(f"The switch is done, and the ledger cannot be told now: {error.message}")
                 self.operation = replace(self.operation, state=SWITCHED)
+        elif again and self._at(SWITCHED):
+            self._serve_again()
         if self._at(SWITCHED):
             self._drain()
             self._record(late)
         return self.record
 
     def _at(self, state: str) -> bool:
-        return _ORDER.index(self.operation.state) == _ORDER.index(state)
+        return self.operation.state == state
 
     def _stage(self) -> None:
+        self._bring()
+        self.keep(STAGED)
+
+    def _bring(self) -> None:
         given = self._secrets_of(self.plan["secrets"])
         with console.step("stage") as step:
             self._rollout(step.tell).stage(given, self._registry())
             step.detail = f"{self.plan['deployment']} is ready beside what serves, on {self.platform.told()}"
-        self.keep(STAGED)
 
     def _switch(self) -> None:
-        rollout = self._rollout(lambda _: None)
-        with console.step("switch") as step:
-            rollout.switch()
-            self._move_processor(self.plan["processor"]["version"])
-            step.detail = f"{self.plan['deployment']} serves on {self.platform.told()}"
+        try:
+            with console.step("switch") as step:
+                self._rollout(step.tell).switch()
+                self._move_processor(self.plan["processor"]["version"])
+                step.detail = f"{self.plan['deployment']} serves on {self.platform.told()}"
+            self._prove()
+        except (SwitchFailed, Locked):
+            raise
+        except SoundbiteError as failed:
+            # AWS refused when some of it was switched already: all of it goes back.
+            raise SwitchFailed(failed.message, failed.hint) from None
+
+    def _serve_again(self) -> None:
+        """See that what was switched serves still; a host may have been rebooted since, or be new."""
+        try:
+            self._prove()
+        except SwitchFailed:
+            self._bring()
+            self._switch()
+
+    def _prove(self) -> None:
         with console.step("checks") as step:
-            step.detail = rollout.prove()
+            step.detail = self._rollout(step.tell).prove()
             self._prove_processor()
 
     def _drain(self) -> None:
@@ -265,18 +291,19 @@ class Carrier:
             self.leave_interrupted()
             return failed
         name, before = self.scene.environment.name, self.plan["before"]["deployment"]
-        serves = f"Nothing was switched; {before or 'nothing'} serves, as before."
+        why = failed.message
+        failed.message += f"\nNothing was switched; {before or 'nothing'} serves, as before."
         try:
             if "bundle" in self.plan:
                 self._rollout(lambda _: None).abandon()
-            self._ended("failed", failed.message)
+            self._ended("failed", why)
+        except Locked as lost:
+            return lost
         except SoundbiteError:
             self.leave_interrupted()
-            return type(failed)(
-                f"{failed.message}\n{serves} The ledger could not be told how it ended.",
-                f"{failed.hint} When it is back: inv deploy.{name} --abort, or --resume.".lstrip(),
-            )
-        return type(failed)(f"{failed.message}\n{serves}", failed.hint)
+            failed.message += " The ledger could not be told how it ended."
+            failed.hint = f"{failed.hint} When it is back: inv deploy.{name} --abort, or --resume.".lstrip()
+        return failed
 
     def _rollout(self, tell: Callable[[str], None]) -> Rollout:
         return self.platform.rollout(self.plan, self.lock.token, tell)

@@ -55,7 +55,7 @@ def listing(here: Scene, *, offline: bool = False) -> list[dict[str, Any]]:
 def prepare(here: Scene) -> list[str]:
     """Make the hosts ready: the agent, its folders, the proxy, and the unit that brings back at boot what served."""
     with _remotes(here) as remotes:
-        order = {"token": here.lock().look().token, "proxy": bundle.proxy(here.environment), "unit": bundle.unit()}
+        order = {"token": here.lock().look().token, **bundle.ground(here.environment)}
 
         def one(remote: Remote) -> dict[str, Any]:
             remote.ensure_agent()
@@ -78,7 +78,12 @@ def execute(here: Scene, command: str, *, only: str = "") -> list[dict[str, Any]
 
         def one(remote: Remote) -> dict[str, Any]:
             code, out, err = remote.run(f"timeout -k 5 {_COMMAND_TIMEOUT:.0f} sh -s", command, timeout=_COMMAND_TIMEOUT)
-            return {"host": remote.host.name, "code": code, "stdout": out, "stderr": err}
+            return {
+                "host": remote.host.name,
+                "code": code,
+                "stdout": console.redact(out),
+                "stderr": console.redact(err),
+            }
 
         answers, failures = remotes.each(one, chosen)
         _raise(failures)
@@ -115,19 +120,19 @@ def converge(here: Scene) -> dict[str, str | None]:
         raise SoundbiteError(f"The ledger does not have what {serving.id} gave the hosts.", "Deploy it anew.")
     from soundbite import publishing, secrets
 
+    plan = operation.plan
     given = {name: each.value for name, each in secrets.of_versions(serving.secrets, here.cloud).items()}
-    registry = publishing.signed_in(here.cloud, operation.plan["repository"])
+    registry = publishing.signed_in(here.cloud, plan["repository"])
     lock = here.lock()
     lock.acquire(here.holder(f"converge hosts to {serving.id}"))
     try:
         with _remotes(here) as remotes:
             common = {"token": lock.token, "registry": registry}
-            staged = {**common, "deployment": serving.id, **operation.plan["bundle"], "secrets": given}
+            staged = {**common, "deployment": serving.id, **plan["bundle"], "secrets": given}
 
             def one(remote: Remote) -> dict[str, Any]:
                 remote.ensure_agent()
-                prepared = {**common, "proxy": operation.plan["proxy"], "unit": operation.plan["unit"]}
-                remote.call("prepare", prepared, timeout=_PULL_TIMEOUT)
+                remote.call("prepare", {**common, **bundle.ground_of(plan)}, timeout=_PULL_TIMEOUT)
                 remote.call("stage", staged, timeout=_PULL_TIMEOUT)
                 remote.call("switch", {**common, "deployment": serving.id})
                 remote.call("abandon", common)
@@ -179,7 +184,7 @@ def switch_offline(here: Scene, to: str) -> dict[str, str | None]:
         for batch in (first, rest):
             _, failures = remotes.each(lambda remote: remote.call("stage", order, timeout=_PULL_TIMEOUT), batch)
             _raise(failures)
-            _, failures = remotes.each(lambda remote: remote.call("switch", order), batch)
+            _, failures = remotes.each(lambda remote: remote.call("switch", {**order, "offline": True}), batch)
             _raise(failures)
         drain = {**order, "seconds": here.environment.hosts.drain}
         remotes.each(lambda remote: remote.call("drain", drain))
@@ -192,7 +197,7 @@ def switch_offline(here: Scene, to: str) -> dict[str, str | None]:
 
 def _before(status: dict[str, Any]) -> str | None:
     now = (status.get("serving") or {}).get("deployment")
-    known = [each for each in status["deployments"] if each != now]
+    known = [each for each in status["served"] if each != now]
     return known[-1] if known else None
 
 

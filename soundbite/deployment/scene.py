@@ -56,7 +56,8 @@ class Scene:
 
     def audit(self, event: str, **more: Any) -> None:
         """Append to the audit trail who did what from where."""
-        self.ledger.audit({"at": now(), "event": event, "who": self.who, "where": self.where, **more})
+        entry = {"at": now(), "event": event, "who": self.who, "where": self.where, **more}
+        self.ledger.audit({name: console.masked(each) for name, each in entry.items()})
 
 
 def load(name: str, *, rehearsal: bool, overrides: dict[str, str] | None = None) -> Scene:

@@ -13,7 +13,7 @@ PORT = 3000
 """Where a deployed application listens, inside its container."""
 
 _EMULATED = (
-    *("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
+    *("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
     *("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_EC2_METADATA_DISABLED"),
 )
 
@@ -32,6 +32,10 @@ def deployed(cloud: Cloud, bound: Mapping[str, str], *, listening: str) -> dict[
     """
     environment = cloud.environment
     aws = {"AWS_REGION": environment.aws.region, "AWS_DEFAULT_REGION": environment.aws.region}
-    if environment.emulated:
-        aws |= {name: value for name, value in cloud.variables().items() if name in _EMULATED}
+    aws |= emulated(cloud) if environment.emulated else {}
     return {"ENVIRONMENT": environment.name, "HOST": listening, "PORT": str(PORT), **aws, **bound}
+
+
+def emulated(cloud: Cloud) -> dict[str, str]:
+    """Return what leads to emulated AWS, in whatever process."""
+    return {name: value for name, value in cloud.variables().items() if name in _EMULATED}

@@ -6,7 +6,11 @@ import shutil
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from soundbite import files, paths
+from soundbite.cloud import Cloud
+from soundbite.environment import naming
 from soundbite.parallel import workers
+from soundbite.platforms import variables
 from soundbite.platforms.hosts import Host
 
 from . import containers, keys, registry
@@ -31,9 +35,10 @@ _PRIVILEGES = (
     *(word for each in ("seccomp", "apparmor", "systempaths") for word in ("--security-opt", f"{each}=unconfined")),
     *("--device-cgroup-rule", "a *:* rwm", "--volume", "/sys/fs/cgroup:/sys/fs/cgroup:rw"),
 )
-IMAGES = "/mnt/images"
-"""Where a host has the folder `Place.images`."""
+SHARED = "/mnt/shared"
+"""Where a host has the folder `Place.shared`."""
 
+_FIRST_BOOT = paths.CDK / "first_boot.py"
 _AT_ONCE = 4
 
 
@@ -62,7 +67,7 @@ def ensure(
     remove(place, away)
     wanted = _wanted(place, environment, count, network)
     _write_keys(place, environment, wanted)
-    place.images.mkdir(parents=True, exist_ok=True)
+    files.write(place.shared / _FIRST_BOOT.name, _FIRST_BOOT.read_text(encoding="utf-8"))
     done: dict[str, list[str]] = {"made": [], "started": [], "removed": [places.name_of(each) for each in away]}
     jobs: list[Callable[[], None]] = []
     for number, each in wanted.items():
@@ -109,6 +114,7 @@ def _wanted(place: Place, environment: Environment, count: int, network: Network
     inside = set(map(str, network.subnet))
     taken = {own: address for own, address in taken.items() if address in inside}
     wanted = {}
+    by_itself = _variables(environment)
     for number in range(1, count + 1):
         own = name(environment, number)
         address = taken.setdefault(own, network.free(taken.values()))
@@ -118,13 +124,23 @@ def _wanted(place: Place, environment: Environment, count: int, network: Network
             *_PRIVILEGES,
             *("--mount", f"type=volume,source={kept},target=/var/lib/docker"),
             *("--mount", f"type=bind,source={place.keys(environment.name, number)},target=/etc/ssh/keys,readonly"),
-            *("--mount", f"type=bind,source={place.images},target={IMAGES},readonly"),
+            *("--mount", f"type=bind,source={place.shared},target={SHARED},readonly"),
             *("--env", f"REGISTRY={registry.ALIAS}:{registry.PORT}"),
             *("--env", f"REGISTRY_PORT={registry.port(environment)}"),
+            *(word for each in by_itself for word in ("--env", each)),
         ]
         labels = place.labels(places.HOST, environment.name, number)
         wanted[number] = Container(own, address, labels, options, kept)
     return wanted
+
+
+def _variables(environment: Environment) -> list[str]:
+    """Return what user data and role tell a host of EC2: where the ledger is, and as whom it is read."""
+    given = {
+        "FIRST_BOOT": f"{SHARED}/{_FIRST_BOOT.name}",
+        "LEDGER_TABLE": naming.ledger(environment.workflow.project, environment.name),
+    }
+    return [f"{name}={value}" for name, value in (given | variables.emulated(Cloud(environment))).items()]
 
 
 def _write_keys(place: Place, environment: Environment, wanted: dict[int, Container]) -> None:

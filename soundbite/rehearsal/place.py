@@ -42,9 +42,9 @@ class Place(NamedTuple):
         return self.folder / "lock"
 
     @property
-    def images(self) -> Path:
-        """The folder by which an image gets into the hosts, that each has at IMAGES."""
-        return self.folder / "images"
+    def shared(self) -> Path:
+        """The folder that each host has at SHARED: what it runs first, and images on their way into it."""
+        return self.folder / "shared"
 
     @property
     def network(self) -> str:

@@ -13,7 +13,7 @@ from soundbite.parallel import workers
 from soundbite.platforms.hosts import HostFailed, Remotes
 
 from . import place as places
-from .hosts import IMAGES
+from .hosts import SHARED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -95,12 +95,12 @@ def _load(place: Place, image: str, names: Sequence[str]) -> None:
     """Give an image of this machine to hosts, which elsewhere pull it."""
     if engine.image(image) is None:
         engine.run(["docker", "pull", "--quiet", image], timeout=_LOAD_TIMEOUT)
-    file = place.images / "proxy.tar"
+    file = place.shared / "proxy.tar"
     try:
         engine.run(["docker", "save", "--output", str(file), image], timeout=_LOAD_TIMEOUT)
         file.chmod(0o644)
         with workers(_AT_ONCE) as submit:
-            load = ["docker", "load", "--quiet", "--input", f"{IMAGES}/{file.name}"]
+            load = ["docker", "load", "--quiet", "--input", f"{SHARED}/{file.name}"]
             jobs = [submit(partial(_inside, each, load)) for each in names]
             for job in jobs:
                 job.result()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from soundbite.cloud import explained
+from soundbite.environment import naming
 from soundbite.errors import ConfigurationError, Locked, SoundbiteError
 
 from .records import SCHEMA, TOOL, Deployment, Operation, Release, is_a, number_of
@@ -51,7 +52,7 @@ class Ledger:
     def __init__(self, cloud: Cloud) -> None:
         self.cloud = cloud
         environment = cloud.environment
-        self.table = f"{environment.workflow.project.lower()}-{environment.name}-ledger"
+        self.table = naming.ledger(environment.workflow.project, environment.name)
 
     # What is kept
 

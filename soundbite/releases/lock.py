@@ -28,6 +28,8 @@ FREE, HELD, INTERRUPTED, KEPT = "free", "held", "interrupted", "kept"
 _STATES = {FREE, HELD, INTERRUPTED, KEPT}
 
 _POLL = 0.5
+_MOMENT, _SETTLING = 0.05, 10.0
+"""Seconds between two attempts at a lock that looks free, and for which it is tried again and again."""
 
 
 @dataclass(frozen=True)
@@ -126,11 +128,12 @@ class Lock:
             seen = self.look()
             if seen.state == FREE and self._write(seen, KEPT if keep else HELD, holder):
                 return
-            if seen.state == FREE:
-                continue  # somebody was faster
             if seen.state == INTERRUPTED:
                 raise self._interrupted(seen)
             now = time.monotonic()
+            if seen.state == FREE and now < until + _SETTLING:
+                time.sleep(_MOMENT)  # somebody was faster
+                continue
             if watched is None or (seen.token, seen.beat) != (watched.token, watched.beat):
                 watched, still = seen, now
             if seen.state == HELD and now - still > seen.lease and now < until:

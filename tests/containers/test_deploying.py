@@ -119,10 +119,17 @@ def test_three_hosts_two_releases_a_failure_and_a_rollback_under_load(place: Reh
     place.run("hosts.converge")
     assert place.names() == {"second"}
 
-    # A host that was rebooted brings back by itself what served; a new one is brought in.
+    # A host that was rebooted brings back by itself what served.
     docker("restart", "--time=2", place.container(2))
     until(lambda: serve(place, "second"), "a rebooted host does not serve", 90)
+
+    # A new host asks the ledger what should serve; one that was away while the others got something else, too.
+    docker("stop", "--time=1", place.container(2))
+    away = place.hosts[1]
+    place.deploy("fourth", f"--without={away}", processor="second")
+    docker("start", place.container(2))
+    until(lambda: serve(place, "fourth"), "a host that was away does not serve what the others do", 90)
     place.up(4)
-    assert place.json("hosts.list")[3]["deployment"] is None
-    place.run("hosts.converge")
-    assert [each["name"] for each in place.answers()] == ["second"] * 4
+    until(lambda: serve(place, "fourth"), "a new host does not serve by itself", 90)
+    assert [each["token"] for each in place.answers()] == [place.answers()[0]["token"]] * 4  # with its secret
+    assert len({each["deployment"] for each in place.json("hosts.list")}) == 1

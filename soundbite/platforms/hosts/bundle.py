@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from soundbite import compose, paths
+from soundbite.environment import naming
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -16,13 +17,15 @@ if TYPE_CHECKING:
 
 _UNIT = """\
 [Unit]
-Description=Brings back what served before the boot
+Description=Brings back what served before the boot, then what the ledger says
 After=docker.service network-online.target
 Requires=docker.service
 
 [Service]
 Type=oneshot
 ExecStart=/usr/bin/python3 @AGENT@ boot
+Restart=on-failure
+RestartSec=30
 
 [Install]
 WantedBy=multi-user.target
@@ -47,10 +50,9 @@ def make(
     release:
         `id`, `commit` and `image` (`repository@sha256:…`).
     """
-    folder = f"/var/lib/{environment.workflow.compose_project}"
     chosen = [*compose.chosen(environment, "deploy"), paths.COMPOSE / "hosts.yml"]
     own = {**given, "RELEASE": release["id"], "REVISION": release["commit"]}
-    files = {name: Path(folder) / "deployments" / deployment / "secrets" / name for name in secrets}
+    files = {name: Path(home(environment)) / "deployments" / deployment / "secrets" / name for name in secrets}
     values = compose.values({"api": own}, {"api": files}, {})
     texts = {path.name: path.read_text(encoding="utf-8") for path in chosen}
     app = environment.app
@@ -68,6 +70,11 @@ def make(
     }
 
 
+def home(environment: Environment) -> str:
+    """Return the folder that everything of the workflow lies in on a host."""
+    return f"/var/lib/{environment.workflow.compose_project}"
+
+
 def proxy(environment: Environment) -> dict[str, Any]:
     """Return what hosts are given for their proxy."""
     return {
@@ -80,9 +87,19 @@ def proxy(environment: Environment) -> dict[str, Any]:
     }
 
 
-def unit() -> str:
-    """Return systemd's unit that brings back at boot what served."""
-    return _UNIT
+def ground(environment: Environment) -> dict[str, Any]:
+    """Return what hosts have whatever is deployed: their proxy, systemd's unit, and where the ledger is.
+
+    The unit brings back at boot what served, then what the ledger says.
+    """
+    ledger = {"table": naming.ledger(environment.workflow.project, environment.name), "region": environment.aws.region}
+    ledger |= {"endpoint": str(environment.endpoint_url)} if environment.emulated else {}
+    return {"proxy": proxy(environment), "unit": _UNIT, "ledger": ledger}
+
+
+def ground_of(plan: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the ground that stands in an operation's plan; older plans have less of it."""
+    return {name: plan[name] for name in ("proxy", "unit", "ledger") if name in plan}
 
 
 def digest(environment: Environment, given: Mapping[str, str]) -> str:

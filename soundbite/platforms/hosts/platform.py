@@ -8,7 +8,7 @@ from soundbite import console
 from soundbite.errors import ConfigurationError, SoundbiteError
 from soundbite.platforms import variables
 
-from . import bundle
+from . import archive, bundle
 from .inventory import find
 from .remote import RESTART, HostFailed, Remotes
 from .rollout import Rollout
@@ -70,11 +70,12 @@ class Hosts:
         return bundle.digest(self._environment, given)
 
     def ground(self) -> dict[str, Any]:
-        """Return what a plan says of their proxy, their start, and how they are switched."""
+        """Return what a plan says of their proxy, how a host starts by itself, and how they are switched."""
         settings = self._environment.hosts
         return {
-            "proxy": bundle.proxy(self._environment),
-            "unit": bundle.unit(),
+            **bundle.ground(self._environment),
+            "home": bundle.home(self._environment),
+            "agent": archive.text(),
             "drain": settings.drain,
             "batch": settings.batch,
         }

@@ -6,18 +6,19 @@ its own, because it outlives a connection that is cut.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shlex
 import threading
 import time
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from soundbite import console, paths, shell
 from soundbite.errors import Locked, SoundbiteError
-from soundbite.parallel import workers
+from soundbite.parallel import Asked
+
+from . import archive, bundle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -32,8 +33,11 @@ _KEEPALIVE = 5
 _SLACK = 15.0
 """Seconds beyond a step's own deadline until its answer is no longer waited for."""
 _STEP_TIMEOUT = 120.0
+_WAITING = 0.8
+"""How much of a step's deadline it may wait for another step on the host; what waited long enough has to do little."""
 _BUSY, _FENCED, _TIMED_OUT = 4, 9, 124
 _AT_ONCE = 8
+_POLL = 0.01
 _PAUSES = (0.5, 2.0)
 """Seconds before a step is asked for again whose connection was cut: each may be, and the host does one at a time."""
 
@@ -61,12 +65,13 @@ class Remote:
         self._environment = environment
         self._connection: Any = None
         self._current = False
-        self._folder = f"/var/lib/{environment.workflow.compose_project}"
+        self._closed = False
+        self._folder = bundle.home(environment)
 
     def status(self) -> dict[str, Any]:
         """Return what serves there and what else it has, as its agent tells; installs the agent where it lacks."""
         answer = self._installed("status", {}, 30)
-        if answer.get("agent") != agent_digest():
+        if answer.get("agent") != archive.digest():
             self.install()
             answer = self.call("status", {}, timeout=30)
         self._current = True
@@ -96,13 +101,16 @@ class Remote:
         Locked
             The host has seen a newer token: somebody else has the environment's lock.
         """
-        command = f"sudo -n timeout -k 5 {timeout:.0f} python3 {self._folder}/agent.py {verb}"
-        code, out, err = self._insisted(command, json.dumps(dict(order)), timeout + _SLACK)
+        command = f"sudo -n timeout -k 5 {timeout:.0f} python3 {self._folder}/{archive.NAME} {verb}"
+        # A step that lost its connection may still be at work there: it is waited for.
+        patient = {"lock_wait": timeout * _WAITING, **order}
+        code, out, err = self._insisted(command, json.dumps(patient), timeout + _SLACK)
         try:
             answer = dict(json.loads(out.strip().splitlines()[-1]))
         except (ValueError, IndexError):
             answer = {}
-        said = str(answer.get("error") or (err + out).strip()[-1500:] or "it said nothing")
+        # Masked now: before, JSON hides a secret with a quote or an umlaut.
+        said = console.redact(str(answer.get("error") or (err + out).strip()[-1500:] or "it said nothing"))
         if code == _FENCED:
             raise Locked(f"{self.host.name}: {said}", f"inv lock.status --env={self._environment.name}")
         if code == _TIMED_OUT:
@@ -115,15 +123,15 @@ class Remote:
 
     def install(self) -> None:
         """Put the agent there; whoever runs the old one is not disturbed."""
-        put = f"umask 077; mkdir -p {self._folder} && cat > {self._folder}/.agent.new && "
-        put += f"mv {self._folder}/.agent.new {self._folder}/agent.py"
-        code, out, err = self.run(f"sudo -n sh -c {shlex.quote(put)}", agent_text(), timeout=30)
+        put = f"umask 077; mkdir -p {self._folder} && base64 -d > {self._folder}/.agent.new && "
+        put += f"mv {self._folder}/.agent.new {self._folder}/{archive.NAME}"
+        code, out, err = self.run(f"sudo -n sh -c {shlex.quote(put)}", archive.text(), timeout=30)
         if code:
             said = (err + out).strip()
             raise HostFailed(self.host, f"the agent cannot be installed: {said}", _mend(said))
 
     def run(self, command: str, stdin: str = "", *, timeout: float) -> tuple[int, str, str]:
-        """Run a command there; return its exit code, stdout and stderr, the last two masked.
+        """Run a command there; return its exit code, stdout and stderr.
 
         Raises
         ------
@@ -132,14 +140,29 @@ class Remote:
         """
         import paramiko
 
+        if self._closed:
+            raise HostFailed(self.host, "its connection was ended")
+        connection = self._open()
+        late = threading.Event()
+
+        def end() -> None:
+            late.set()
+            connection.close()
+
+        # Not every wait of paramiko has a deadline; one that a silent host keeps waiting ends with its connection.
+        watch = threading.Timer(timeout, end)
+        watch.daemon = True
+        watch.start()
         try:
-            channel = self._open().transport.open_session(timeout=_CONNECT_TIMEOUT)
-            return _spoken(channel, command, stdin, timeout)
-        except TimeoutError:
-            raise HostFailed(self.host, f"no answer within {timeout:.0f} s") from None
+            channel = connection.transport.open_session(timeout=_CONNECT_TIMEOUT)
+            return _spoken(channel, command, stdin)
         except (OSError, EOFError, paramiko.SSHException) as error:
-            self.close()
+            self._drop()
+            if late.is_set():
+                raise HostFailed(self.host, f"no answer within {timeout:.0f} s") from None
             raise ConnectionLost(self.host, f"the connection was lost: {error or type(error).__name__}") from None
+        finally:
+            watch.cancel()
 
     def _insisted(self, command: str, stdin: str, timeout: float) -> tuple[int, str, str]:
         """Run a command that may be run again, again where the connection was cut."""
@@ -147,11 +170,17 @@ class Remote:
             try:
                 return self.run(command, stdin, timeout=timeout)
             except ConnectionLost:
+                if self._closed:
+                    raise
                 time.sleep(pause)
         return self.run(command, stdin, timeout=timeout)
 
     def close(self) -> None:
-        """End the connection; what runs on the host goes on to its own end."""
+        """End the connection for good; what runs on the host goes on to its own end."""
+        self._closed = True
+        self._drop()
+
+    def _drop(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
@@ -235,37 +264,26 @@ class Remotes:
         """
         answers: dict[str, dict[str, Any]] = {}
         failures: list[SoundbiteError] = []
+        places = threading.Semaphore(_AT_ONCE)
 
         def one(remote: Remote) -> None:
-            try:
-                answers[remote.host.id] = work(remote)
-            except SoundbiteError as error:
-                failures.append(error)
+            with places:
+                try:
+                    answers[remote.host.id] = work(remote)
+                except SoundbiteError as error:
+                    failures.append(error)
 
-        remotes = list(self.all if chosen is None else chosen)
         try:
-            with workers(min(_AT_ONCE, max(1, len(remotes)))) as submit:
-                jobs = [submit(partial(one, remote)) for remote in remotes]
-                while not all(job.done() for job in jobs):
-                    time.sleep(0.01)  # an interruption comes in between, and not only at the end
-                for job in jobs:
-                    job.result()
+            # Threads that nobody waits for when this is interrupted: a step may take minutes.
+            asked = [Asked(partial(one, each), each.host.name) for each in (self.all if chosen is None else chosen)]
+            while not all(each.done for each in asked):
+                time.sleep(_POLL)
         except BaseException:
             self.close()
             raise
+        for each in asked:
+            each.result()
         return answers, failures
-
-
-@cache
-def agent_text() -> str:
-    """Return the agent's program."""
-    return Path(__file__).with_name("agent.py").read_text(encoding="utf-8")
-
-
-@cache
-def agent_digest() -> str:
-    """Return the agent's SHA-256, which it also tells of itself."""
-    return hashlib.sha256(agent_text().encode()).hexdigest()
 
 
 def _connection(host: Host, environment: Environment) -> Any:
@@ -328,9 +346,7 @@ class _quiet:  # noqa: N801 - a block, like contextlib's own
         return None
 
 
-def _spoken(channel: Any, command: str, stdin: str, timeout: float) -> tuple[int, str, str]:
-    until = time.monotonic() + timeout
-    channel.settimeout(timeout)
+def _spoken(channel: Any, command: str, stdin: str) -> tuple[int, str, str]:
     channel.exec_command(command)
     feeding = threading.Thread(target=_feed, args=(channel, stdin.encode()), daemon=True)
     feeding.start()
@@ -345,14 +361,11 @@ def _spoken(channel: Any, command: str, stdin: str, timeout: float) -> tuple[int
             idle = False
         if idle and channel.exit_status_ready() and not channel.recv_ready() and not channel.recv_stderr_ready():
             break
-        if time.monotonic() > until:
-            channel.close()
-            raise TimeoutError
         if idle:
             channel.status_event.wait(0.005)
     code = channel.recv_exit_status()
     channel.close()
-    out, err = (console.redact(b"".join(parts[name]).decode(errors="replace")) for name in ("out", "err"))
+    out, err = (b"".join(parts[name]).decode(errors="replace") for name in ("out", "err"))
     if code < 0:
         raise EOFError("it was cut")
     return code, out, err

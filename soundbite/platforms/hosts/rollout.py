@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from soundbite.errors import Locked, SoundbiteError
 from soundbite.platforms.platform import StageFailed, SwitchFailed
 
+from . import bundle
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -44,7 +46,7 @@ class Rollout:
         StageFailed
             It did not get ready; each host's reason is in the message.
         """
-        ground = {"proxy": self._plan["proxy"], "unit": self._plan["unit"]}
+        ground = bundle.ground_of(self._plan)
         order = self._order(**self._plan["bundle"], **ground, secrets=dict(secrets), registry=registry)
 
         def one(remote: Remote) -> dict[str, Any]:
@@ -107,7 +109,7 @@ class Rollout:
 
     def abandon(self) -> list[SoundbiteError]:
         """Stop what was started beside what serves, and take its files away; return what failed."""
-        return self._remotes.each(lambda remote: remote.call("abandon", {"token": self._token}))[1]
+        return self._remotes.each(lambda remote: remote.call("abandon", self._order(leave=self._plan["deployment"])))[1]
 
     def _order(self, **more: Any) -> dict[str, Any]:
         return {"token": self._token, "deployment": self._plan["deployment"], **more}

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.conftest import ROOT
+
 if TYPE_CHECKING:
     from .conftest import Assembly
 
@@ -120,15 +122,26 @@ def test_another_content_is_another_launch_template_and_other_tags_are_not(
 
     usual = set(assembly("staging").resources("AWS::EC2::LaunchTemplate"))
     assert set(made(OWNER="others", HOSTS_INSTANCE_TYPE="t3.large").resources("AWS::EC2::LaunchTemplate")) == usual
-    monkeypatch.setitem(api._HOST, "userData", "")
+    monkeypatch.setitem(api._HOST, "imageId", "another")
     assert set(made(OWNER="more").resources("AWS::EC2::LaunchTemplate")) != usual
 
 
 def test_the_first_start_installs_what_hosts_prepare_needs(hosted: Assembly) -> None:
     script = base64.b64decode(template(hosted)["UserData"]).decode()
     assert script.startswith("#!/bin/sh\nset -eu\n")
-    assert "docker.io docker-compose-v2 python3\n" in script
-    assert script.endswith("systemctl enable --now docker\n")
+    assert 'packages="docker.io docker-compose-v2 python3 python3-boto3"' in script
+    assert len(script) < 16_384  # EC2, "Run commands when you launch an EC2 instance"
+
+
+def test_a_new_host_asks_the_ledger_of_its_environment_at_every_boot_until_it_has_an_agent(hosted: Assembly) -> None:
+    script = base64.b64decode(template(hosted)["UserData"]).decode()
+    program = script.partition("<<'END'\n")[2].partition("END\n")[0]
+    compile(program, "first_boot.py", "exec")
+    assert program == (ROOT / "cdk" / "first_boot.py").read_text(encoding="utf-8")
+    ledger = f"soundbite-{hosted.environment}-ledger eu-central-1"
+    assert f"ExecStart=/usr/bin/python3 /usr/local/lib/first_boot.py {ledger}\n" in script
+    assert "ConditionPathExistsGlob=!/var/lib/*/agent.pyz\n" in script
+    assert script.endswith("systemctl enable first-boot\nsystemctl start --no-block first-boot\n")
 
 
 def test_only_the_applications_port_is_open(made: Callable[..., Assembly]) -> None:
@@ -165,6 +178,8 @@ def test_a_host_may_do_only_what_the_api_does(hosted: Assembly) -> None:
         """Return which stack's resource it is, and what comes after its name."""
         if isinstance(resource, str):
             return resource
+        if (text := json.dumps(resource)) and ("-ledger" in text or ":secret:" in text):
+            return "ledger" if "-ledger" in text else "secret"
         whole, end = resource["Fn::Join"][1] if "Fn::Join" in resource else (resource, "")
         stack, _, export = whole["Fn::ImportValue"].removeprefix(f"SoundBite-{hosted.environment}-").partition(":")
         return f"{stack}:{export.removeprefix('ExportsOutputFnGetAtt').partition('Arn')[0][:-8]}{end}"
@@ -187,7 +202,29 @@ def test_a_host_may_do_only_what_the_api_does(hosted: Assembly) -> None:
         ("ecr:BatchGetImage", "Compute:Images"),
         ("ecr:GetDownloadUrlForLayer", "Compute:Images"),
         ("ecr:GetAuthorizationToken", "*"),
+        ("dynamodb:GetItem", "ledger"),
+        ("secretsmanager:GetSecretValue", "secret"),
     }
+
+
+def test_a_host_may_read_what_tells_what_should_serve_and_nothing_else_of_the_ledger(hosted: Assembly) -> None:
+    (ledger,) = [each for each in statements(hosted) if "-ledger" in json.dumps(each["Resource"])]
+    assert ledger["Action"] == "dynamodb:GetItem"
+    assert f"table/soundbite-{hosted.environment}-ledger" in json.dumps(ledger["Resource"])
+    assert ledger["Condition"] == {
+        "ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["environment", "lock", "operation"]}
+    }
+
+
+def test_a_host_reads_the_applications_secrets_and_no_others(made: Callable[..., Assembly]) -> None:
+    api = made(APP_ENV_METRICS_TOKEN="secretsmanager:soundbite/x#token", APP_ENV_KEY="ssm:/soundbite/key")
+    allowed = [each for each in statements(api) if each["Effect"] == "Allow"]
+    (secret,) = [each for each in allowed if each["Action"] == "secretsmanager:GetSecretValue"]
+    assert json.dumps(secret["Resource"]).endswith(':secret:soundbite/x-??????"]]}')
+    (parameter,) = [each for each in allowed if "ssm:GetParameter" in each["Action"]]
+    assert json.dumps(parameter["Resource"]).endswith(':parameter/soundbite/key"]]}')
+    (denied,) = [each for each in statements(api) if each["Effect"] == "Deny"]
+    assert denied["NotResource"] == parameter["Resource"]
 
 
 def test_a_host_reads_no_parameters_whatever_session_managers_policy_allows(hosted: Assembly) -> None:

@@ -1,0 +1,120 @@
+"""The program of a host, as far as it needs no engine: its archive, its deployments, its words."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import zipfile
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from soundbite.platforms.hosts import archive
+from soundbite.platforms.hosts.agent import deployments, engine
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ORDER = {"files": {"base.yml": "services: {}"}, "told": {"image": "app@sha256:1"}, "secrets": {"TOKEN": "a secret\n"}}
+
+
+@pytest.fixture
+def removed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str, ...]]:
+    """Give the deployments a folder, and tell what docker was asked to do."""
+    monkeypatch.setattr(deployments, "_FOLDER", tmp_path / "deployments")
+    monkeypatch.setattr(deployments, "_SERVED", tmp_path / "served.json")
+    asked: list[tuple[str, ...]] = []
+    monkeypatch.setattr(engine, "docker", lambda *words, **_: asked.append(words))
+    deployments.make_folder()
+    return asked
+
+
+def keep(*names: str, image: str = "app@sha256:1", serves: bool = True) -> None:
+    for name in names:
+        deployments.keep(name, {**ORDER, "told": {"image": image}})
+        if serves:
+            deployments.note_served(name)
+
+
+def ran(folder: Path, verb: str, order: dict[str, Any] | None = None) -> tuple[int, dict[str, Any]]:
+    """Run the archive as a host does."""
+    (folder / archive.NAME).write_bytes(archive.content())
+    command = [sys.executable, "-I", str(folder / archive.NAME), verb]
+    done = subprocess.run(command, input=json.dumps(order or {}), capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    return done.returncode, json.loads(done.stdout)
+
+
+def test_the_archive_is_the_same_for_the_same_contents() -> None:
+    first = archive.content()
+    archive.content.cache_clear()
+    assert archive.content() == first
+
+
+def test_the_archive_tells_its_own_digest_and_what_is_there(tmp_path: Path) -> None:
+    code, told = ran(tmp_path, "status")
+    assert (code, told["agent"]) == (0, archive.digest())
+    assert (told["live"], told["serving"], told["deployments"], told["token"]) == (None, None, [], 0)
+
+
+def test_an_unknown_verb_and_a_lost_lock_are_told_by_code_and_words(tmp_path: Path) -> None:
+    assert ran(tmp_path, "dance") == (1, {"error": "there is no verb 'dance'"})
+    (tmp_path / "token").write_text("7", encoding="utf-8")
+    code, told = ran(tmp_path, "abandon", {"token": 6})
+    assert code == 9
+    assert told["error"] == "the order has token 6, and this host has seen 7: the lock was lost"
+
+
+def test_the_archive_needs_nothing_but_python(tmp_path: Path) -> None:
+    """Beside boto3, which is asked for only where the ledger is."""
+    (tmp_path / archive.NAME).write_bytes(archive.content())
+    with zipfile.ZipFile(tmp_path / archive.NAME) as packed:
+        texts = {name: packed.read(name).decode() for name in packed.namelist()}
+    assert {"__main__.py", "agent/program.py", "agent/joining.py"} <= texts.keys()
+    lines = [line.lstrip() for text in texts.values() for line in text.splitlines()]
+    assert not [line for line in lines if line.startswith(("from soundbite", "import soundbite"))]
+
+
+def test_what_went_back_is_forgotten_with_its_secrets(removed: list[tuple[str, ...]]) -> None:
+    keep("e-1", "e-2")
+    keep("e-3", image="app@sha256:3")
+    deployments.forget("e-3")
+    assert deployments.kept() == deployments.served() == ["e-1", "e-2"]
+    assert not (deployments.folder("e-3")).exists()
+    assert removed == [("image", "rm", "app@sha256:3")]
+
+
+def test_failed_ones_take_no_place_of_those_that_served(removed: list[tuple[str, ...]]) -> None:
+    keep("e-1", "e-2", "e-3")
+    keep("e-4", serves=False)
+    assert deployments.served() == ["e-1", "e-2", "e-3"]
+    assert deployments.prune("e-3") == ["e-4"]
+    assert removed == []  # the image is another's, too
+
+
+def test_three_that_served_stay_and_the_one_that_serves(removed: list[tuple[str, ...]]) -> None:
+    keep("e-1", "e-2", "e-3", "e-4", "e-5")
+    assert deployments.prune("e-1") == ["e-2"]
+    assert deployments.kept() == ["e-1", "e-3", "e-4", "e-5"]
+    assert removed == []
+
+
+def test_what_is_kept_already_is_left_alone_and_what_is_another_is_replaced(removed: list[tuple[str, ...]]) -> None:
+    keep("e-1")
+    secret = deployments.folder("e-1") / "secrets" / "TOKEN"
+    before = secret.stat().st_ino
+    deployments.keep("e-1", ORDER)
+    assert secret.stat().st_ino == before  # it may be mounted
+    deployments.keep("e-1", {**ORDER, "secrets": {"TOKEN": "another"}})
+    assert secret.read_text(encoding="utf-8") == "another"
+    assert oct(secret.stat().st_mode)[-3:] == "444"
+    assert removed == []
+
+
+def test_no_line_leaves_the_host_with_a_secret_of_any_deployment(removed: list[tuple[str, ...]]) -> None:
+    keep("e-1")
+    deployments.keep("e-2", {**ORDER, "secrets": {"TOKEN": 'with "quotes" and ä', "SHORT": "ab"}})
+    lines = ["it says a secret twice: a secret", 'and with "quotes" and ä', "abc"]
+    assert deployments.masked(lines) == ["it says ******** twice: ********", "and ********", "abc"]
+    assert removed == []
