@@ -13,6 +13,7 @@ import shlex
 import shutil
 import signal
 import socket
+import sys
 import tarfile
 import time
 import uuid
@@ -25,6 +26,7 @@ import pytest
 
 from soundbite import environment
 from soundbite.cloud import Cloud
+from soundbite.errors import SoundbiteError
 from soundbite.platforms.hosts import Host, HostFailed, Remote, find
 from tests.conftest import Inv, clean_environ, free_ports
 from tests.containers.conftest import docker, remove
@@ -42,6 +44,22 @@ pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("rehearse")]
 LONG = 240
 """Seconds that an `up` may take where the hosts' image is built first."""
 PROXY_IMAGE = "nginx:1.26.3"
+SESSION_MANAGER = """\
+import os, pathlib, socket, sys, threading
+pathlib.Path(os.environ['ASKED']).write_text(' '.join(sys.argv[1:]))
+host = socket.create_connection((sys.argv[sys.argv.index('--target') + 1], 22))
+
+
+def back():
+    while data := host.recv(65536):
+        os.write(1, data)
+    os._exit(0)
+
+
+threading.Thread(target=back, daemon=True).start()
+while data := os.read(0, 65536):
+    host.sendall(data)
+"""
 
 
 @dataclass
@@ -229,6 +247,33 @@ def test_a_host_is_known_by_its_key(scene: Scene, tmp_path: Path) -> None:
     )
     with pytest.raises(HostFailed, match="its host key is not the one known"):
         scene.ask(first, "true", HOSTS_KNOWN_HOSTS=str(tmp_path / "known_hosts"))
+
+
+def test_a_host_is_reached_through_a_jump_host_that_must_be_known_too(scene: Scene, tmp_path: Path) -> None:
+    first, second = scene.hosts()
+    by = f"deploy@{first.address}:22"
+    assert scene.ask(second, "echo $SSH_CONNECTION").split()[0] != first.address
+    assert scene.ask(second, "echo $SSH_CONNECTION", HOSTS_GATEWAY=by).split()[0] == first.address
+    known = (scene.state / "ssh" / "known_hosts").read_text().splitlines(keepends=True)
+    (tmp_path / "known_hosts").write_text("".join(each for each in known if first.address not in each))
+    with pytest.raises(HostFailed, match="not found in known_hosts"):
+        scene.ask(second, "true", HOSTS_GATEWAY=by, HOSTS_KNOWN_HOSTS=str(tmp_path / "known_hosts"))
+
+
+def test_a_host_is_reached_by_session_manager(scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The AWS CLI is stood in for: what it is asked is noted, and its channel is a socket to the host's sshd."""
+    (tmp_path / "aws").write_text(f"#!{sys.executable}\n{SESSION_MANAGER}")
+    (tmp_path / "aws").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("ASKED", str(tmp_path / "asked"))
+    host = scene.hosts()[0]
+    assert scene.ask(host, "hostname", HOSTS_GATEWAY="ssm") == "staging-host-1"
+    document = "--document-name AWS-StartSSHSession --parameters portNumber=22"
+    asked = f"ssm start-session --target {host.address} {document} --region eu-central-1"
+    assert (tmp_path / "asked").read_text() == asked
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(SoundbiteError, match="aws is not installed"):
+        scene.ask(host, "hostname", HOSTS_GATEWAY="ssm")
 
 
 def test_an_image_has_one_name_here_and_there(scene: Scene, tmp_path: Path) -> None:

@@ -183,7 +183,7 @@ class Remote:
     def _drop(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            connection.close()
+            _end(connection)
 
     def _installed(self, verb: str, order: Mapping[str, Any], timeout: float) -> dict[str, Any]:
         try:
@@ -284,6 +284,18 @@ class Remotes:
         for each in asked:
             each.result()
         return answers, failures
+
+
+def _end(connection: Any) -> None:
+    """End a connection and the way to it: Fabric leaves a jump host's open, and paramiko a command's process."""
+    way = getattr(connection.transport, "sock", None)
+    connection.close()
+    if hasattr(connection.gateway, "close"):
+        connection.gateway.close()
+    process = getattr(way, "process", None)
+    if process is not None:
+        process.kill()
+        process.communicate()
 
 
 def _connection(host: Host, environment: Environment) -> Any:
