@@ -15,7 +15,7 @@ from soundbite.cloud import Cloud
 from soundbite.releases import Ledger, Lock
 from tests.conftest import clean_environ
 from tests.containers.conftest import docker
-from tests.containers.rehearsals import Rehearsal, answer
+from tests.containers.rehearsals import PROJECT, Rehearsal, answer
 from tests.integration.conftest import until
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class Fault(NamedTuple):
 def output(place: Rehearsal, name: str) -> str:
     """Return a stack's output, by `Stack.OutputName`."""
     stack, _, wanted = name.partition(".")
-    named = f"{place.checkout.name}-{place.environment}-{stack}"
+    named = f"{PROJECT}-{place.environment}-{stack}"
     found = place.aws("cloudformation").describe_stacks(StackName=named)["Stacks"][0]["Outputs"]
     return str(next(each["OutputValue"] for each in found if each["OutputKey"] == wanted))
 
@@ -73,7 +73,7 @@ def ledger(place: Rehearsal) -> Ledger:
     """Return its ledger."""
     with mock.patch.dict(os.environ, clean_environ(**place.variables), clear=True):
         found = Ledger(Cloud(environment.load(place.environment, rehearsal=True)))
-    found.table = f"{place.checkout.name}-{place.environment}-ledger"  # its checkout has a project of its own
+    found.table = f"{PROJECT}-{place.environment}-ledger"
     return found
 
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from typing import Self
 
 ENVIRONMENT = "dev-aws-deployed"
+PROJECT = "sbrehearsed"
+"""The same for all: what CDK makes of it is made once. What is on this machine's engine bears a test's own name."""
 ACCOUNTS = {"dev-aws-deployed": "111111111111", "staging": "222222222222"}
 ACCOUNT = ACCOUNTS[ENVIRONMENT]
 
@@ -87,6 +89,7 @@ server.server_close()
 DOCKERFILE = """\
 ARG PYTHON_IMAGE=python:3.13-slim-trixie
 FROM scratch AS processor
+LABEL sbtest={name}
 COPY index.mjs /
 FROM ${{PYTHON_IMAGE}} AS production
 LABEL sbtest={name}
@@ -224,7 +227,9 @@ class Rehearsal:
 def rehearsal(project: Path, unique: str, home: Path, state: Path, environment: str = ENVIRONMENT) -> Rehearsal:
     """Make a rehearsal of a copy of the project; nothing runs yet."""
     emulator, registry, proxy = free_ports(3)
-    made = services.checkout(project, unique, home, APP_IMAGE_INPUTS='"Dockerfile content server.py index.mjs"')
+    made = services.checkout(
+        project, unique, home, PROJECT=PROJECT, APP_IMAGE_INPUTS='"Dockerfile content server.py index.mjs"'
+    )
     made.put("rehearsal", APP_ENV_GREETING="hello")
     variables = {
         "PROXY_PROJECT": unique,

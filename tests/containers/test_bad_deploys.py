@@ -20,7 +20,7 @@ import pytest
 
 from tests.conftest import copied
 from tests.containers.conftest import docker
-from tests.containers.rehearsals import ACCOUNT, ENVIRONMENT, Rehearsal, answer, rehearsal
+from tests.containers.rehearsals import ACCOUNT, ENVIRONMENT, PROJECT, Rehearsal, answer, rehearsal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -232,7 +232,7 @@ class Scene:
 
     @property
     def table(self) -> str:
-        return f"{self.place.checkout.name}-{ENVIRONMENT}-ledger"
+        return f"{PROJECT}-{ENVIRONMENT}-ledger"
 
     @property
     def folder(self) -> str:
