@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from . import engine, node, paths, processes, shell
+from . import engine, node, paths, ports, processes, shell
 from . import environment as environments
 from .cloud import Cloud
 from .errors import SoundbiteError
@@ -150,7 +150,7 @@ def _aws_cdk() -> Finding:
 
 
 def _port(key: str, port: int, ours: processes.Process) -> Finding:
-    holder = processes.listener(port)
+    holder = ports.listener(port)
     if holder is None:
         return Finding(key, FOUND, f"{port} is free", _HERE)
     # Only a process of ours that lives can hold it: a record may be older than whoever came after.

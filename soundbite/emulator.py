@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from . import engine, files, node, processes
+from . import engine, files, node, ports
 from .cloud import Cloud, explained
 from .errors import SoundbiteError
 from .processes import Process
@@ -196,7 +196,7 @@ def _probe(cloud: Cloud, service: str) -> None:
 
 def _require_port(environment: Environment) -> None:
     file = "rehearsal" if environment.emulator.shared else f"{environment.name}.local"
-    processes.require_port(environment.emulator.port, "EMULATOR_PORT", f"envs/{file}.env")
+    ports.require_free(environment.emulator.port, "EMULATOR_PORT", f"envs/{file}.env")
 
 
 def _lost(environment: Environment) -> str:

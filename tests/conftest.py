@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -13,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from soundbite import ports
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,16 +39,7 @@ def clean_environ(**more: str) -> dict[str, str]:
     return kept | _KEPT | {"AWS_EC2_METADATA_DISABLED": "true", "PYTHONUNBUFFERED": "1", **more}
 
 
-def free_ports(count: int) -> list[int]:
-    """Return ports that nobody listens on, all different."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [int(each.getsockname()[1]) for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
+free_ports = ports.free
 
 
 @dataclass

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from soundbite import console, reports
+from soundbite import console, ports, reports
 from soundbite import environment as environments
 from soundbite.cloud import Cloud
 from soundbite.errors import Inconclusive, SoundbiteError
@@ -102,14 +101,15 @@ def prove(names: list[str], *, containers: bool = False) -> int:
 def _prove(name: str, *, containers: bool) -> int:
     embedded = environments.load(name).emulator.mode == "embedded"  # before a folder is named after it
     with tempfile.TemporaryDirectory(prefix=f"soundbite-{name}-") as state:
+        app, inspect, emulator = ports.free(3)
         own = {
             "STATE_DIR": state,
-            "COMPOSE_PROJECT": f"soundbite-test-{_free_port()}",
-            "APP_PORT": str(_free_port()),
-            "APP_INSPECT_PORT": str(_free_port()),
+            "COMPOSE_PROJECT": f"soundbite-test-{app}",
+            "APP_PORT": str(app),
+            "APP_INSPECT_PORT": str(inspect),
         }
         if embedded:
-            own["EMULATOR_PORT"] = str(_free_port())
+            own["EMULATOR_PORT"] = str(emulator)
         environment = environments.load(name, own)
         if not environment.emulated:
             try:
@@ -132,9 +132,3 @@ def _tell(environment: Environment, groups: list[str], keep: Path) -> int:
 
 def _declined(_difference: str) -> None:
     raise Inconclusive("its infrastructure differs from this checkout", "inv dev.aws --deploy brings it up to date.")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from soundbite import building, checkout, compose, emulator, engine, files, images, paths, processes, shell
+from soundbite import building, checkout, compose, emulator, engine, files, images, paths, ports, shell
 from soundbite.errors import ConfigurationError, SoundbiteError
 from soundbite.parallel import workers
 
@@ -70,7 +70,7 @@ class Containers:
         if self._services[PROXY].pid() is None:
             own = f"envs/{self.environment.name}.local.env"
             for key, port in self._pod.published(inspect=inspect).items():
-                processes.require_port(port, key, own, engine.publisher(port))
+                ports.require_free(port, key, own, engine.publisher(port))
 
     def prepare(self, tell: Callable[[str], None], *, inspect: bool) -> str:
         """Build the images, and write what all services need.

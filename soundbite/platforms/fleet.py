@@ -6,7 +6,7 @@ import shutil
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from soundbite import compose, engine, files, nginx, paths, processes
+from soundbite import compose, engine, files, nginx, paths, ports
 from soundbite.compose import Project
 from soundbite.errors import ConfigurationError, SoundbiteError
 
@@ -81,7 +81,7 @@ class Fleet:
                         "Choose other names: PROXY_PROJECT=… inv dev.multienv, for good in envs/rehearsal.env.",
                     )
         if engine.published(_container(self._proxy, _PROXY)) != (self.port,):
-            processes.require_port(self.port, "PROXY_PORT", "envs/rehearsal.env", engine.publisher(self.port))
+            ports.require_free(self.port, "PROXY_PORT", "envs/rehearsal.env", engine.publisher(self.port))
 
     def start(self, cloud: Cloud, output: Callable[[str], str], image: Image) -> None:
         """Bring one environment's application up, unless it runs with the same image and settings."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from soundbite import checkout, emulator, node, processes, secrets
+from soundbite import checkout, emulator, node, ports, processes, secrets
 from soundbite.processes import Process
 from soundbite.tails import Tail
 
@@ -73,9 +73,9 @@ class Machine:
             A port is taken; the message says by whom.
         """
         own = f"envs/{self.environment.name}.local.env"
-        processes.require_port(self.environment.app.port, "APP_PORT", own)
+        ports.require_free(self.environment.app.port, "APP_PORT", own)
         if inspect:
-            processes.require_port(self.environment.app.inspect_port, "APP_INSPECT_PORT", own)
+            ports.require_free(self.environment.app.inspect_port, "APP_INSPECT_PORT", own)
 
     def prepare(self, tell: Callable[[str], None], *, inspect: bool) -> str:  # noqa: ARG002
         """Do nothing: processes run from the checkout."""

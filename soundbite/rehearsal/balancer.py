@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-from soundbite import building, engine, files, paths, processes
+from soundbite import building, engine, files, paths, ports
 from soundbite.environment import naming
 from soundbite.errors import SoundbiteError
 
@@ -105,7 +105,7 @@ def _up(place: Place, environment: Environment, network: Network) -> str:
         return f"{environment.app_url}, was running"
     if found is None or port not in engine.published(place.balancer):
         try:
-            processes.require_port(port, "PROXY_PORT", "envs/rehearsal.env", engine.publisher(port))
+            ports.require_free(port, "PROXY_PORT", "envs/rehearsal.env", engine.publisher(port))
         except SoundbiteError as taken:
             if environment.workflow.platform == "ecs":
                 raise

@@ -6,7 +6,7 @@ import re
 import time
 from typing import TYPE_CHECKING
 
-from soundbite import engine, processes
+from soundbite import engine, ports
 from soundbite.errors import ConfigurationError, SoundbiteError
 
 from . import containers
@@ -82,7 +82,7 @@ def ensure(place: Place, environment: Environment, image: Built, network: Networ
 
 def _require_port(environment: Environment, number: int) -> None:
     try:
-        processes.require_port(number, "IMAGE_REPOSITORY", "envs/rehearsal.env", engine.publisher(number))
+        ports.require_free(number, "IMAGE_REPOSITORY", "envs/rehearsal.env", engine.publisher(number))
     except SoundbiteError as error:
         other = environment.settings["IMAGE_REPOSITORY"].text.replace(f":{number}/", f":{number + 1}/", 1)
         raise SoundbiteError(

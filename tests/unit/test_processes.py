@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
-from soundbite import processes
+from soundbite import ports, processes
 from soundbite.errors import SoundbiteError
 from soundbite.processes import Process
 from tests.conftest import ROOT, clean_environ
@@ -362,7 +362,7 @@ def test_the_listener_of_a_port_is_named_with_its_pid_and_command(family: int, a
     with socket.socket(family) as server:
         server.bind((address, 0))
         server.listen()
-        found = processes.listener(server.getsockname()[1])
+        found = ports.listener(server.getsockname()[1])
     assert found is not None
     assert f"(pid {os.getpid()}: " in found
     assert "python" in found
@@ -373,10 +373,10 @@ def test_nobody_listens_on_a_port_that_is_free() -> None:
         server.bind(("127.0.0.1", 0))
         server.listen()
         port = int(server.getsockname()[1])
-    assert processes.listener(port) is None
+    assert ports.listener(port) is None
 
 
 def test_a_port_that_is_bound_without_listening_is_taken_too() -> None:
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
-        assert processes.listener(int(server.getsockname()[1])) is not None
+        assert ports.listener(int(server.getsockname()[1])) is not None

@@ -10,8 +10,9 @@ from soundbite.platforms import variables
 
 from . import archive, bundle
 from .inventory import find
-from .remote import RESTART, HostFailed, Remotes
+from .remote import RESTART, Remotes
 from .rollout import Rollout
+from .ssh import HostFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -1,7 +1,6 @@
-"""A host over SSH: Fabric signs in (keys, known hosts, jump host, Session Manager), and the host's agent does the work.
+"""A host and its agent, which does the work there; and all hosts of an environment, at once.
 
-What is said to the agent goes through stdin: no secret stands in a list of processes. What runs there has a deadline of
-its own, because it outlives a connection that is cut.
+What is said to the agent goes through stdin: no secret stands in a list of processes.
 """
 
 from __future__ import annotations
@@ -11,14 +10,14 @@ import shlex
 import threading
 import time
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from soundbite import console, paths, shell
+from soundbite import console
 from soundbite.errors import Locked, SoundbiteError
 from soundbite.parallel import Asked
 
 from . import archive, bundle
+from .ssh import ConnectionLost, HostFailed, Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
 
     from .inventory import Host
 
-_CONNECT_TIMEOUT = 8
-_KEEPALIVE = 5
 _SLACK = 15.0
 """Seconds beyond a step's own deadline until its answer is no longer waited for."""
 _STEP_TIMEOUT = 120.0
@@ -41,20 +38,7 @@ _POLL = 0.01
 _PAUSES = (0.5, 2.0)
 """Seconds before a step is asked for again whose connection was cut: each may be, and the host does one at a time."""
 
-
 RESTART = "Start it: inv hosts.exec --command='sudo systemctl restart docker'."
-
-
-class HostFailed(SoundbiteError):
-    """A host is out of reach, or could not do its step."""
-
-    def __init__(self, host: Host, message: str, hint: str = "") -> None:
-        super().__init__(f"{host.name} ({host.address}): {message}", hint)
-        self.host = host
-
-
-class ConnectionLost(HostFailed):
-    """A connection ended before the answer came; what was asked for goes on at the host, or was done."""
 
 
 class Remote:
@@ -63,9 +47,8 @@ class Remote:
     def __init__(self, host: Host, environment: Environment) -> None:
         self.host = host
         self._environment = environment
-        self._connection: Any = None
+        self._session = Session(host, environment)
         self._current = False
-        self._closed = False
         self._folder = bundle.home(environment)
 
     def status(self) -> dict[str, Any]:
@@ -138,31 +121,7 @@ class Remote:
         HostFailed
             The host is out of reach, or did not end it in time.
         """
-        import paramiko
-
-        if self._closed:
-            raise HostFailed(self.host, "its connection was ended")
-        connection = self._open()
-        late = threading.Event()
-
-        def end() -> None:
-            late.set()
-            connection.close()
-
-        # Not every wait of paramiko has a deadline; one that a silent host keeps waiting ends with its connection.
-        watch = threading.Timer(timeout, end)
-        watch.daemon = True
-        watch.start()
-        try:
-            channel = connection.transport.open_session(timeout=_CONNECT_TIMEOUT)
-            return _spoken(channel, command, stdin)
-        except (OSError, EOFError, paramiko.SSHException) as error:
-            self._drop()
-            if late.is_set():
-                raise HostFailed(self.host, f"no answer within {timeout:.0f} s") from None
-            raise ConnectionLost(self.host, f"the connection was lost: {error or type(error).__name__}") from None
-        finally:
-            watch.cancel()
+        return self._session.run(command, stdin, timeout)
 
     def _insisted(self, command: str, stdin: str, timeout: float) -> tuple[int, str, str]:
         """Run a command that may be run again, again where the connection was cut."""
@@ -170,20 +129,14 @@ class Remote:
             try:
                 return self.run(command, stdin, timeout=timeout)
             except ConnectionLost:
-                if self._closed:
+                if self._session.closed:
                     raise
                 time.sleep(pause)
         return self.run(command, stdin, timeout=timeout)
 
     def close(self) -> None:
         """End the connection for good; what runs on the host goes on to its own end."""
-        self._closed = True
-        self._drop()
-
-    def _drop(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            _end(connection)
+        self._session.close()
 
     def _installed(self, verb: str, order: Mapping[str, Any], timeout: float) -> dict[str, Any]:
         try:
@@ -192,47 +145,6 @@ class Remote:
             if "No such file" not in failed.message and "there is no verb" not in failed.message:
                 raise
             return {}
-
-    def _open(self) -> Any:
-        if self._connection is not None and self._connection.is_connected:
-            return self._connection
-        import paramiko
-
-        host, settings = self.host, self._environment.hosts
-        try:
-            connection = _connection(host, self._environment)
-            connection.open()
-            connection.transport.set_keepalive(_KEEPALIVE)
-        except paramiko.hostkeys.InvalidHostKey as error:
-            raise HostFailed(
-                host, f"{_known_hosts(self._environment)} has a line that is no key: {error.line!r}.", "Mend that line."
-            ) from None
-        except paramiko.BadHostKeyException as error:
-            raise HostFailed(
-                host,
-                f"its host key is not the one known ({error.key.get_name()} {error.key.fingerprint}): another machine, "
-                "or somebody in between. Nothing was sent to it.",
-                f"If it was really made anew, correct {_known_hosts(self._environment)}.",
-            ) from None
-        except paramiko.AuthenticationException as error:
-            raise HostFailed(
-                host, f"it refuses {settings.user}: {error}", "HOSTS_USER and HOSTS_KEY say who signs in, or ssh-add."
-            ) from None
-        except paramiko.SSHException as error:
-            unknown = "not found in known_hosts" in str(error)
-            hint = f"Check its key (inv hosts.ping shows it) and add it to {_known_hosts(self._environment)}."
-            # paramiko's words for a sign-in that it gave up before sshd said anything.
-            silent = str(error) == "No existing session" or "protocol banner" in str(error)
-            said = (
-                f"it takes connections, but its sshd says nothing within {_CONNECT_TIMEOUT} s" if silent else str(error)
-            )
-            raise HostFailed(host, said, hint if unknown else "") from None
-        except (OSError, EOFError) as error:
-            raise HostFailed(
-                host, f"no SSH connection to port {host.port}: {error or type(error).__name__}", "Is it running?"
-            ) from None
-        self._connection = connection
-        return connection
 
 
 class Remotes:
@@ -284,111 +196,6 @@ class Remotes:
         for each in asked:
             each.result()
         return answers, failures
-
-
-def _end(connection: Any) -> None:
-    """End a connection and the way to it: Fabric leaves a jump host's open, and paramiko a command's process."""
-    way = getattr(connection.transport, "sock", None)
-    connection.close()
-    if hasattr(connection.gateway, "close"):
-        connection.gateway.close()
-    process = getattr(way, "process", None)
-    if process is not None:
-        process.kill()
-        process.communicate()
-
-
-def _connection(host: Host, environment: Environment) -> Any:
-    import fabric
-    import paramiko
-
-    settings = environment.hosts
-    connect: dict[str, Any] = {"banner_timeout": _CONNECT_TIMEOUT, "auth_timeout": _CONNECT_TIMEOUT}
-    if settings.key:
-        connect |= {"key_filename": str(paths.ROOT / settings.key), "look_for_keys": False, "allow_agent": False}
-    gateway: Any = None
-    if settings.gateway == "ssm":
-        shell.find("aws")
-        document = "--document-name AWS-StartSSHSession --parameters portNumber=%p"
-        profile = f" --profile {shlex.quote(environment.aws.profile)}" if environment.aws.profile else ""
-        gateway = f"aws ssm start-session --target %h {document} --region {environment.aws.region}{profile}"
-        gateway = gateway.replace("%h", host.address).replace("%p", str(host.port))
-    elif settings.gateway:
-        gateway = fabric.Connection(settings.gateway, connect_timeout=_CONNECT_TIMEOUT, connect_kwargs=dict(connect))
-        _require_known(gateway, environment)
-    with _quiet():
-        connection = fabric.Connection(
-            host.address,
-            user=settings.user,
-            port=host.port,
-            gateway=gateway,
-            connect_timeout=_CONNECT_TIMEOUT,
-            connect_kwargs=connect,
-            config=fabric.Config(overrides={"load_ssh_configs": False}),
-        )
-    _require_known(connection, environment)
-    assert isinstance(connection.client, paramiko.SSHClient)
-    return connection
-
-
-def _require_known(connection: Any, environment: Environment) -> None:
-    """Have a connection refuse hosts whose key is not known; by itself it takes any."""
-    import paramiko
-
-    known = _known_hosts(environment)
-    if known.exists():
-        connection.client.load_host_keys(str(known))
-    connection.client.set_missing_host_key_policy(paramiko.RejectPolicy())
-
-
-def _known_hosts(environment: Environment) -> Path:
-    own = environment.hosts.known_hosts
-    return paths.ROOT / own if own else Path.home() / ".ssh" / "known_hosts"
-
-
-class _quiet:  # noqa: N801 - a block, like contextlib's own
-    """Keep paramiko's own lines, which tell of refused keys, out of ours."""
-
-    def __enter__(self) -> None:
-        import logging
-
-        logging.getLogger("paramiko").setLevel(logging.CRITICAL)
-
-    def __exit__(self, *_: object) -> None:
-        return None
-
-
-def _spoken(channel: Any, command: str, stdin: str) -> tuple[int, str, str]:
-    channel.exec_command(command)
-    feeding = threading.Thread(target=_feed, args=(channel, stdin.encode()), daemon=True)
-    feeding.start()
-    parts: dict[str, list[bytes]] = {"out": [], "err": []}
-    while True:
-        idle = True
-        if channel.recv_ready():
-            parts["out"].append(channel.recv(65536))
-            idle = False
-        if channel.recv_stderr_ready():
-            parts["err"].append(channel.recv_stderr(65536))
-            idle = False
-        if idle and channel.exit_status_ready() and not channel.recv_ready() and not channel.recv_stderr_ready():
-            break
-        if idle:
-            channel.status_event.wait(0.005)
-    code = channel.recv_exit_status()
-    channel.close()
-    out, err = (b"".join(parts[name]).decode(errors="replace") for name in ("out", "err"))
-    if code < 0:
-        raise EOFError("it was cut")
-    return code, out, err
-
-
-def _feed(channel: Any, data: bytes) -> None:
-    try:
-        channel.sendall(data)
-        channel.shutdown_write()
-    except (OSError, EOFError):
-        pass  # it ended without reading, or was cut; whoever reads the answer says why
 
 
 def _mend(said: str) -> str:
