@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-pytestmark = pytest.mark.xdist_group("dockerfiles")
 
 APP = ROOT / "app"
 DOCKERFILES = [

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from soundbite.environment import Environment
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("rehearse")]
+pytestmark = [pytest.mark.timeout(300)]
 
 LONG = 240
 """Seconds that an `up` may take where the hosts' image is built first."""

@@ -1,5 +1,6 @@
-"""A deploy or rollback that CI cancels, in any state: SIGINT is enough; what hangs is gone with SIGKILL at the latest.
+"""Deploys and rollbacks that are cut off in any state: something serves, and another checkout settles them.
 
+They are killed, cancelled as CI does it, or lose their connections. One scene serves all of it, in this order.
 GitHub's runner sends SIGINT to the process that it started, SIGTERM 7.5 s later, SIGKILL 2.5 s after that.
 """
 
@@ -7,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import subprocess
 import time
@@ -20,17 +22,20 @@ import pytest
 from soundbite import emulator
 from soundbite.processes import Process
 from tests.containers.conftest import docker
-from tests.containers.killing import beside, settled, two_hosts
-from tests.containers.rehearsals import Load, Rehearsal, until_said
+from tests.containers.killing import beside, finished, killed, settled, two_hosts
+from tests.containers.rehearsals import Load, Rehearsal, answer, ended, until_said
+from tests.integration.conftest import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = [pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.timeout(600)]
 
+SEED = 20261123
 DEPLOY = ("infrastructure", "artifacts", "stage", "switch", "checks", "drain", "record")
-ROLLBACK = ("stage", "switch", "drain")
-"""Steps, at whose end a process is cancelled: before, in and after the switch."""
+ROLLBACK = ("examine", "stage", "switch", "checks", "drain", "record")
+CANCELLED = ("stage", "switch", "drain")
+"""Steps, at whose end a process is cut off: between them lie all states, with and without what comes first in each."""
 
 RUNNER = ((signal.SIGINT, 7.5), (signal.SIGTERM, 2.5), (signal.SIGKILL, 5.0))
 """What GitHub's runner sends, and how long it waits after each."""
@@ -53,6 +58,14 @@ def place(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reh
 @pytest.fixture(scope="module")
 def elsewhere(place: Rehearsal) -> Rehearsal:
     return beside(place)
+
+
+def served(host: str) -> bool:
+    """Tell whether a host serves."""
+    try:
+        return bool(answer(host)["name"])
+    except (OSError, AssertionError):
+        return False
 
 
 def cancelled(process: subprocess.Popen[str]) -> Cancelled:
@@ -127,6 +140,123 @@ def greetings(place: Rehearsal) -> set[str]:
     return {str(each["greeting"]) for each in place.answers()}
 
 
+def test_a_deploy_killed_in_every_state_is_finished_or_taken_back_elsewhere(
+    place: Rehearsal, elsewhere: Rehearsal
+) -> None:
+    with Load(place.hosts, rate=60, clients=4) as load:
+        for number, point in enumerate(DEPLOY):
+            process = place.start(f"--set=APP_ENV_GREETING=kill {number}")
+            until_said(process, f"✓ {point}")
+            killed(process)
+            assert place.names() == {"service"}  # something serves, on every host
+            how = "--abort" if number % 2 else "--resume"
+            said = finished(place, elsewhere, how)
+            settled(place)
+            greetings = {each["greeting"] for each in place.answers()}
+            if how == "--resume":
+                assert greetings == {f"kill {number}"}, said
+            elif "is aborted" in said:
+                assert greetings == {f"kill {number - 1}"}, said
+        count = load.count
+    assert load.failed == []
+    assert count > 500
+
+
+def test_what_was_staged_and_went_with_a_reboot_is_staged_anew(place: Rehearsal, elsewhere: Rehearsal) -> None:
+    process = place.start("--set=APP_ENV_GREETING=rebooted")
+    until_said(process, "✓ stage")
+    killed(process)
+    docker("restart", "--time=2", place.container(1))
+    until(lambda: "Server" in place.host(1, "sh", "-c", "docker version 2>&1 || true"), "its engine to answer")
+    until(lambda: served(place.hosts[0]), "it to serve what it served")
+    said = finished(place, elsewhere, "--resume")
+    settled(place)
+    assert {each["greeting"] for each in place.answers()} == {"rebooted"}, said
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_deploy_says_so_in_its_lock_and_refuses_others(place: Rehearsal, signum: signal.Signals) -> None:
+    before = {each["greeting"] for each in place.answers()}
+    process = place.start("--set=APP_ENV_GREETING=interrupted")
+    until_said(process, "✓ infrastructure")
+    code, took = killed(process, signum)
+    assert code == 128 + signum
+    assert took < 5.5
+    assert place.json("lock.status")["state"] == "interrupted"
+    refused = place.deploy("", code=4)
+    assert "--resume finishes it, --abort takes it back" in refused
+    assert "interrupted" in place.run("lock.release", code=3).stderr
+    place.deploy("", "--abort")
+    assert "Nothing of dev-aws-deployed was interrupted" in place.deploy("", "--abort", code=3)
+    settled(place)
+    assert {each["greeting"] for each in place.answers()} == before
+
+
+def test_a_connection_that_is_cut_is_made_anew_and_one_that_always_is_leaves_what_served(place: Rehearsal) -> None:
+    cut = ("sh", "-c", "pkill -f '^sshd-session: deploy' || true")
+    process = place.start("--set=APP_ENV_GREETING=cut once")
+    until_said(process, "✓ artifacts")
+    time.sleep(0.5)
+    place.host(1, *cut)
+    code, said = ended(process)
+    assert code == 0, said
+    assert {each["greeting"] for each in place.answers()} == {"cut once"}
+
+    process = place.start("--set=APP_ENV_GREETING=cut")
+    until_said(process, "✓ artifacts")
+    while process.poll() is None:
+        place.host(1, *cut)
+        time.sleep(0.1)
+    code, said = ended(process)
+    assert code == 1, said
+    assert "the connection was lost" in said
+    assert f"{place.container(1)} (" in said
+    assert {each["greeting"] for each in place.answers()} == {"cut once"}
+    assert place.json("lock.status")["state"] == "interrupted"
+    place.deploy("", "--abort")
+    settled(place)
+
+
+def test_a_rollback_killed_in_every_state_is_finished_or_taken_back_elsewhere(
+    place: Rehearsal, elsewhere: Rehearsal
+) -> None:
+    first = f"{place.environment}-1"
+    for number, point in enumerate(ROLLBACK):
+        greeting = f"before {number}"
+        place.deploy("", f"--set=APP_ENV_GREETING={greeting}")
+        process = place.start(f"--to={first}", task="rollback")
+        until_said(process, f"✓ {point}")
+        killed(process)
+        assert place.names() == {"service"}
+        how = "--resume" if number % 2 else "--abort"
+        said = finished(place, elsewhere, how)
+        settled(place)
+        greetings = {each["greeting"] for each in place.answers()}
+        assert greetings <= {"hello", greeting}
+        if how == "--resume" and "interrupted" not in said:
+            assert greetings == {"hello"}
+
+
+def test_killed_at_random_moments(place: Rehearsal, elsewhere: Rehearsal) -> None:
+    chance = random.Random(SEED)  # noqa: S311 - which moments, by a seed
+    for number in range(10):
+        process = place.start(f"--set=APP_ENV_GREETING=random {number}")
+        until_said(process, "✓ compare")
+        time.sleep(chance.uniform(0, 6))
+        if process.poll() is None:
+            signum = chance.choice([signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+            code, took = killed(process, signum)
+            if signum != signal.SIGKILL and code not in {0, 5}:
+                assert code == 128 + signum
+                assert took < 5.5
+        else:
+            ended(process)
+        assert place.names() == {"service"}
+        if place.json("lock.status")["state"] != "free":
+            finished(place, elsewhere, chance.choice(["--resume", "--abort"]))
+        settled(place)
+
+
 def test_a_deploy_cancelled_in_every_state_ends_by_sigint_and_is_settled_elsewhere(
     place: Rehearsal, elsewhere: Rehearsal
 ) -> None:
@@ -155,7 +285,7 @@ def test_a_rollback_cancelled_in_any_state_ends_by_sigint_and_is_settled_elsewhe
     place.deploy("", "--set=APP_ENV_GREETING=to be left")
     with Load(place.hosts, rate=60, clients=4) as load:
         for point, how, serves in zip(
-            ROLLBACK, ("--abort", "--abort", "--resume"), ("to be left", "to be left", "hello"), strict=True
+            CANCELLED, ("--abort", "--abort", "--resume"), ("to be left", "to be left", "hello"), strict=True
         ):
             process = place.start(f"--to={place.environment}-1", task="rollback")
             until_said(process, f"✓ {point}")
