@@ -114,7 +114,7 @@ class Hosts:
         if not chosen:
             raise ConfigurationError("--without leaves no host over.")
         if len(chosen) < len(found):
-            console.warn(f"Left out: {', '.join(self._without)}. inv hosts.converge brings them to what serves later.")
+            console.warn(f"Left out: {', '.join(self._without)}. They come to what serves at their next boot, or by inv hosts.converge.")
         return chosen
 
 
