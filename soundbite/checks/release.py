@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from soundbite import secrets
-from soundbite.errors import Inconclusive, SoundbiteError
+from soundbite.errors import ConfigurationError, Inconclusive, SoundbiteError
 from soundbite.infrastructure import functions
 from soundbite.parallel import Asked, Late
 from soundbite.platforms import hosts, platform
@@ -91,7 +91,7 @@ def lock(scene: Scene) -> str:
 def on_hosts(scene: Scene) -> str:
     """Every host, or the ECS service, serves the deployment that the ledger says, and is healthy."""
     wanted = serving(scene).id
-    problems = []
+    problems = _missing(scene)
     statuses = _statuses(scene)
     for name, told in statuses.items():
         found = told.get("serving") or {}
@@ -174,6 +174,27 @@ def current_secrets(scene: Scene) -> str:
 def _require_hosts(scene: Scene, why: str) -> None:
     if scene.environment.workflow.platform != "hosts":
         raise Skipped(f"PLATFORM={scene.environment.workflow.platform}: {why}")
+
+
+def _missing(scene: Scene) -> list[str]:
+    """Return which hosts there should be that do not run: nothing can be asked of them, and they serve nobody.
+
+    Raises
+    ------
+    Failed
+        None runs.
+    """
+    if scene.environment.workflow.platform != "hosts" or scene.environment.hosts.listed:
+        return []
+    problems = [f"{name} is {state}" for name, state in hosts.astray(scene.cloud)]
+    try:
+        found = len(hosts.find(scene.cloud))
+    except ConfigurationError as error:
+        raise Failed("; ".join([error.message, *problems])) from None
+    wanted = scene.environment.hosts.count
+    if found < wanted:
+        problems.insert(0, f"{found} of the {wanted} hosts that HOSTS_COUNT asks for run")
+    return problems
 
 
 def _statuses(scene: Scene) -> dict[str, dict[str, Any]]:

@@ -1,0 +1,100 @@
+"""What the checks of a release say of hosts that are missing, silent, or serve something else."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from soundbite import environment
+from soundbite.checks import Outcome, Scene, Verdict, release
+from soundbite.checks.model import REGISTRY
+from soundbite.checks.running import judge
+from soundbite.cloud import Cloud
+from soundbite.platforms import hosts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+SERVING = SimpleNamespace(id="staging-7", image="registry/api@sha256:77")
+WELL = {
+    "serving": {"deployment": "staging-7", "state": "running", "image": SERVING.image, "restarts": 0},
+    "free": 2**40,
+}
+STALE = {**WELL, "serving": {**WELL["serving"], "deployment": "staging-6", "image": "registry/api@sha256:66"}}
+
+
+class Ec2:
+    """EC2 with instances of some states, as DescribeInstances filters them."""
+
+    def __init__(self, states: dict[str, str]) -> None:
+        self._states = states
+
+    def get_paginator(self, _: str) -> Ec2:
+        """Return what pages."""
+        return self
+
+    def paginate(self, Filters: list[dict[str, Any]]) -> list[dict[str, Any]]:  # noqa: N803 - as boto3 has it
+        """Return the one page."""
+        wanted = next(each["Values"] for each in Filters if each["Name"] == "instance-state-name")
+        found = [
+            {
+                "InstanceId": f"i-{name}",
+                "PrivateIpAddress": "10.0.0.1",
+                "State": {"Name": state},
+                "Tags": [{"Key": "Name", "Value": name}],
+            }
+            for name, state in self._states.items()
+            if state in wanted
+        ]
+        return [{"Reservations": [{"Instances": found}]}]
+
+
+@pytest.fixture
+def judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Verdict]:
+    """Return a function that runs a check where EC2 has some instances, and each tells something of itself."""
+
+    def run(id: str, states: dict[str, str], told: dict[str, Any], **settings: str) -> Verdict:
+        loaded = environment.load("staging", {"STATE_DIR": str(tmp_path), **settings})
+        cloud = Cloud(loaded)
+        monkeypatch.setattr(cloud, "client", lambda _: Ec2(states))
+        monkeypatch.setattr(release, "serving", lambda _: SERVING)
+
+        def look(remote: hosts.Remote) -> dict[str, Any]:
+            answer = told[remote.host.name]
+            if isinstance(answer, str):
+                raise hosts.HostFailed(remote.host, answer)
+            return dict(answer)
+
+        monkeypatch.setattr(release, "_look", look)
+        return judge(REGISTRY.checks[id], Scene(loaded, cloud, tmp_path))
+
+    return run
+
+
+@pytest.mark.parametrize("state", ["stopped", "stopping", "pending"])
+def test_a_host_that_does_not_run_is_missed(judged: Callable[..., Verdict], state: str) -> None:
+    states = {"api-1": "running", "api-2": state}
+    verdict = judged("release.hosts", states, {"api-1": WELL}, HOSTS_COUNT="2")
+    assert verdict.outcome is Outcome.FAIL
+    assert verdict.message == f"1 of the 2 hosts that HOSTS_COUNT asks for run; api-2 is {state}"
+    verdict = judged("release.hosts", states, {"api-1": WELL}, HOSTS_COUNT="0")
+    assert (verdict.outcome, verdict.message) == (Outcome.FAIL, f"api-2 is {state}")
+
+
+def test_a_host_that_is_gone_is_missed(judged: Callable[..., Verdict]) -> None:
+    states = {"api-1": "running", "api-2": "terminated"}
+    verdict = judged("release.hosts", states, {"api-1": WELL}, HOSTS_COUNT="2")
+    assert verdict.outcome is Outcome.FAIL
+    assert verdict.message == "1 of the 2 hosts that HOSTS_COUNT asks for run"
+    verdict = judged("release.hosts", states, {"api-1": WELL}, HOSTS_COUNT="0")
+    assert (verdict.outcome, verdict.message) == (Outcome.PASS, "api-1 serve staging-7")
+
+
+def test_no_host_at_all_is_a_failure(judged: Callable[..., Verdict]) -> None:
+    verdict = judged("release.hosts", {"api-1": "stopped"}, {}, HOSTS_COUNT="1")
+    assert verdict.outcome is Outcome.FAIL
+    assert "staging has no hosts" in verdict.message
+    assert verdict.message.endswith("; api-1 is stopped")
