@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from soundbite import secrets
 from soundbite.errors import ConfigurationError, Inconclusive, SoundbiteError
@@ -17,6 +17,8 @@ from soundbite.releases.lock import HELD, INTERRUPTED
 from .model import DEPLOYED, Failed, Scene, Skipped, Warned, check
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from soundbite.platforms.hosts import Remote
     from soundbite.releases import Deployment
 
@@ -92,8 +94,8 @@ def on_hosts(scene: Scene) -> str:
     """Every host, or the ECS service, serves the deployment that the ledger says, and is healthy."""
     wanted = serving(scene).id
     problems = _missing(scene)
-    statuses = _statuses(scene)
-    for name, told in statuses.items():
+    asked = _statuses(scene)
+    for name, told in asked.told.items():
         found = told.get("serving") or {}
         if found.get("deployment") != wanted:
             problems.append(f"{name} serves {found.get('deployment') or 'nothing'}, not {wanted}")
@@ -104,9 +106,8 @@ def on_hosts(scene: Scene) -> str:
             )
         if told.get("proxy", "running") != "running":
             problems.append(f"{name}: its proxy is {told['proxy']}")
-    if problems:
-        raise Failed("; ".join(problems))
-    return f"{', '.join(statuses)} serve {wanted}"
+    asked.judge(problems)
+    return f"{', '.join(asked.told)} serve {wanted}"
 
 
 @check("release.digest", environments=_ONLY)
@@ -114,12 +115,12 @@ def digest(scene: Scene) -> str:
     """Every host, or the ECS service, runs the image whose digest the ledger says."""
     wanted = serving(scene).image.rpartition("@")[2]
     problems = []
-    for name, told in _statuses(scene).items():
+    asked = _statuses(scene)
+    for name, told in asked.told.items():
         image = str((told.get("serving") or {}).get("image") or "nothing")
         if image.rpartition("@")[2] != wanted:
             problems.append(f"{name} runs {image}, not {wanted}")
-    if problems:
-        raise Failed("; ".join(problems))
+    asked.judge(problems)
     return wanted
 
 
@@ -127,9 +128,12 @@ def digest(scene: Scene) -> str:
 def restarts(scene: Scene) -> str:
     """No host's container was restarted since it was deployed."""
     _require_hosts(scene, "ECS replaces tasks and restarts none")
-    counts = {name: int((told.get("serving") or {}).get("restarts") or 0) for name, told in _statuses(scene).items()}
-    if any(counts.values()):
-        raise Warned(", ".join(f"{name}: {count} restarts" for name, count in counts.items() if count))
+    asked = _statuses(scene)
+    counts = {name: int((told.get("serving") or {}).get("restarts") or 0) for name, told in asked.told.items()}
+    told = ", ".join(f"{name}: {count} restarts" for name, count in counts.items() if count)
+    asked.require_all(told)
+    if told:
+        raise Warned(told)
     return "none"
 
 
@@ -137,9 +141,11 @@ def restarts(scene: Scene) -> str:
 def room(scene: Scene) -> str:
     """Every host has room for the next image."""
     _require_hosts(scene, "every task has a disk of its own")
-    free = {name: int(told["free"]) for name, told in _statuses(scene).items()}
+    asked = _statuses(scene)
+    free = {name: int(told["free"]) for name, told in asked.told.items()}
     low = {name: bytes_ for name, bytes_ in free.items() if bytes_ < _LEAST_FREE}
     told = ", ".join(f"{name} {bytes_ / 2**30:.1f} GiB free" for name, bytes_ in (low or free).items())
+    asked.require_all(told if low else "")
     if low:
         raise Warned(told)
     return told
@@ -197,43 +203,72 @@ def _missing(scene: Scene) -> list[str]:
     return problems
 
 
-def _statuses(scene: Scene) -> dict[str, dict[str, Any]]:
-    """Return what each host tells of itself, or the ECS service, by its name.
+class _Asked(NamedTuple):
+    """What each host, or the ECS service, tells of itself by its name, and of whom there is no answer, and why."""
 
-    Raises
-    ------
-    Inconclusive
-        One is out of reach.
-    """
+    told: dict[str, dict[str, Any]]
+    silent: Sequence[str] = ()
+    hint: str = ""
+
+    def judge(self, problems: Sequence[str]) -> None:
+        """Refuse what is wrong with those that answered, whoever else is silent.
+
+        Raises
+        ------
+        Failed
+            Something is; the silent ones are named, too.
+        Inconclusive
+            Nothing is known to be, but not all have answered.
+        """
+        if problems:
+            raise Failed("; ".join([*problems, *self.silent]))
+        self.require_all()
+
+    def require_all(self, found: str = "") -> None:
+        """Refuse to judge by some of them only.
+
+        Parameters
+        ----------
+        found:
+            What the others told that somebody should look at.
+
+        Raises
+        ------
+        Inconclusive
+            Not all have answered.
+        """
+        if self.silent:
+            raise Inconclusive("; ".join([*self.silent, *([found] if found else [])]), self.hint)
+
+
+def _statuses(scene: Scene) -> _Asked:
     on_hosts = scene.environment.workflow.platform == "hosts"
     return scene.once("statuses", lambda: _asked(scene) if on_hosts else _looked(scene))
 
 
-def _looked(scene: Scene) -> dict[str, dict[str, Any]]:
+def _looked(scene: Scene) -> _Asked:
     with platform.of(scene.cloud) as found:
         found.find()
-        return found.look()
+        return _Asked(found.look())
 
 
-def _asked(scene: Scene) -> dict[str, dict[str, Any]]:
+def _asked(scene: Scene) -> _Asked:
     began = time.monotonic()
     until = min(began + _HOST_TIMEOUT, scene.until - _LAST_WORD)
     remotes = hosts.Remotes(hosts.find(scene.cloud), scene.environment)
     asked = {each.host.name: Asked(partial(_look, each), each.host.name) for each in remotes.all}
     found: dict[str, dict[str, Any]] = {}
-    problems, silent = [], []
+    problems, late = [], []
     for name, each in asked.items():
         try:
             found[name] = each.result(until)
         except Late:
-            silent.append(name)
+            late.append(name)
         except SoundbiteError as error:
             problems.append(error.message)
-    if silent:
-        problems.append(f"no answer of {', '.join(silent)} within {until - began:.0f} s")
-    if problems:
-        raise Inconclusive("; ".join(problems), f"inv hosts.ping --env={scene.environment.name}")
-    return dict(sorted(found.items()))
+    if late:
+        problems.append(f"no answer of {', '.join(late)} within {until - began:.0f} s")
+    return _Asked(dict(sorted(found.items())), problems, f"inv hosts.ping --env={scene.environment.name}")
 
 
 def _look(remote: Remote) -> dict[str, Any]:

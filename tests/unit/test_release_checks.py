@@ -98,3 +98,33 @@ def test_no_host_at_all_is_a_failure(judged: Callable[..., Verdict]) -> None:
     assert verdict.outcome is Outcome.FAIL
     assert "staging has no hosts" in verdict.message
     assert verdict.message.endswith("; api-1 is stopped")
+
+
+@pytest.mark.parametrize(
+    ("id", "words"),
+    [
+        ("release.hosts", "api-1 serves staging-6, not staging-7"),
+        ("release.digest", "api-1 runs registry/api@sha256:66, not sha256:77"),
+    ],
+)
+def test_a_silent_host_hides_no_wrong_one(judged: Callable[..., Verdict], id: str, words: str) -> None:
+    states = {"api-1": "running", "api-2": "running"}
+    verdict = judged(id, states, {"api-1": STALE, "api-2": "no SSH connection"})
+    assert verdict.outcome is Outcome.FAIL
+    assert verdict.message == f"{words}; api-2 (i-api-2): no SSH connection"
+    verdict = judged(id, states, {"api-1": WELL, "api-2": "no SSH connection"})
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert verdict.message == "api-2 (i-api-2): no SSH connection"
+    assert "inv hosts.ping --env=staging" in verdict.hint
+
+
+def test_restarts_and_room_are_not_known_of_a_silent_host(judged: Callable[..., Verdict]) -> None:
+    states = {"api-1": "running", "api-2": "running"}
+    full = {**WELL, "serving": {**WELL["serving"], "restarts": 3}, "free": 0}
+    told = {"api-1": full, "api-2": "no SSH connection"}
+    verdict = judged("release.restarts", states, told)
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert verdict.message == "api-2 (i-api-2): no SSH connection; api-1: 3 restarts"
+    verdict = judged("release.room", states, told)
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert verdict.message.endswith("api-1 0.0 GiB free")
