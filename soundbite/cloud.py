@@ -7,6 +7,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from . import waiting
 from .errors import ConfigurationError, SoundbiteError
 
 if TYPE_CHECKING:
@@ -207,7 +208,8 @@ def explained(action: str, environment: Environment) -> Iterator[None]:
 
     where = environment.endpoint_url or f"AWS in {environment.aws.region}"
     try:
-        yield
+        with waiting.on(action):
+            yield
     except (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError, SSOError) as error:
         raise SoundbiteError(
             f"There are no usable credentials for {environment.name} (account {environment.aws.account_id}): {error}",
