@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
+from soundbite import waiting
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
@@ -94,6 +96,23 @@ class Wishes:
     load: Load = SHORT_PROBE
 
 
+@dataclass(frozen=True, eq=False)
+class Debt:
+    """What a check has made and must take away again.
+
+    Attributes
+    ----------
+    what:
+        What it is, for whoever must take it away by hand.
+    undo:
+        Takes it away, and returns why that was not possible; empty: it is gone.
+    """
+
+    check: str
+    what: str
+    undo: Callable[[], str]
+
+
 class Scene:
     """What a check gets to look at.
 
@@ -107,6 +126,8 @@ class Scene:
         Whether the environment was loaded with the rehearsal layer.
     until:
         When all checks must be done, by `time.monotonic`: who waits may give up before that, and say for whom.
+    over:
+        Set when nothing waits for checks any more: what is begun then, nobody would take away.
     """
 
     def __init__(
@@ -126,8 +147,26 @@ class Scene:
         self.wishes = wishes or Wishes()
         self.rehearsal = rehearsal
         self.until = math.inf
+        self.over = threading.Event()
         self._facts: dict[str, _Fact[Any]] = {}
         self._naming = threading.Lock()
+        self._debts: list[Debt] = []
+
+    def owe(self, debt: Debt) -> None:
+        """Say what must be taken away, before it is made: a check that hangs or is interrupted cannot do it itself."""
+        with self._naming:
+            self._debts.append(debt)
+
+    def settle(self, debt: Debt) -> None:
+        """Say that it is gone, or that the check has told what is left of it."""
+        with self._naming:
+            if debt in self._debts:
+                self._debts.remove(debt)
+
+    def debts(self) -> list[Debt]:
+        """Return what has not been taken away yet."""
+        with self._naming:
+            return list(self._debts)
 
     def once(self, name: str, find: Callable[[], T]) -> T:
         """Return a fact that several checks need: found by the first of them, and awaited by the others.
@@ -170,20 +209,27 @@ class _Fact(Generic[T]):
     def __init__(self, find: Callable[[], T]) -> None:
         self._find = find
         self._finding = threading.Lock()
+        self._finder: int | None = None
         self._found: list[T] = []
         self._failure: Exception | None = None
 
     def get(self) -> T:
-        with self._finding:
+        # Whoever waits here waits for what the finder waits for.
+        with waiting.on(lambda: waiting.told(self._finder)):
+            self._finding.acquire()
+        try:
             if self._failure is not None:
                 raise self._failure
             if not self._found:
+                self._finder = threading.get_ident()
                 try:
                     self._found.append(self._find())
                 except Exception as error:
                     self._failure = error
                     raise
             return self._found[0]
+        finally:
+            self._finding.release()
 
 
 LOCAL, DEPLOYED = "local", "deployed"
@@ -208,6 +254,8 @@ class Check:
         Whether `inv health` runs it.
     alone:
         Whether it would disturb others: it runs after them, by itself.
+    last:
+        Whether it uses up what others need: it runs by itself, after all of them.
     """
 
     id: str
@@ -218,6 +266,7 @@ class Check:
     patience: float = 0.0
     quick: bool = False
     alone: bool = False
+    last: bool = False
 
     @property
     def group(self) -> str:
@@ -280,6 +329,7 @@ def check(
     patience: float = 0.0,
     quick: bool = False,
     alone: bool = False,
+    last: bool = False,
 ) -> Callable[[Callable[[Scene], str | Evidence]], Callable[[Scene], str | Evidence]]:
     """Define a check; its docstring's first line is its title.
 
@@ -299,10 +349,14 @@ def check(
         Whether `inv health` runs it.
     alone:
         Whether it would disturb others: it runs after them, by itself.
+    last:
+        Whether it uses up what others need: it runs by itself, after all of them.
     """
 
     def register(function: Callable[[Scene], str | Evidence]) -> Callable[[Scene], str | Evidence]:
-        REGISTRY.checks[id] = Check(id, function, deadline, severity, tuple(environments), patience, quick, alone)
+        REGISTRY.checks[id] = Check(
+            id, function, deadline, severity, tuple(environments), patience, quick, alone or last, last
+        )
         return function
 
     return register

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -59,18 +60,77 @@ def test_no_false_alarms(running: Dev) -> None:
     assert all(each == outcomes[0] for each in outcomes)
 
 
-def test_a_journey_leaves_nothing_behind(running: Dev) -> None:
-    def kept() -> tuple[int, int]:
-        table = next(name for name in aws(running, "dynamodb").list_tables()["TableNames"] if "Clips" in name)
-        items = aws(running, "dynamodb").scan(TableName=table)["Count"]
-        buckets = [each["Name"] for each in aws(running, "s3").list_buckets()["Buckets"]]
-        bucket = next(each for each in buckets if "storage" in each)
-        return items, aws(running, "s3").list_objects_v2(Bucket=bucket).get("KeyCount", 0)
+def kept(dev: Dev) -> tuple[int, int]:
+    """Count the items of the clips' table, and the files in the bucket."""
+    found = outputs(dev)
+    items = aws(dev, "dynamodb").scan(TableName=found["Database.TableName"], ConsistentRead=True)["Count"]
+    files = aws(dev, "s3").list_objects_v2(Bucket=found["Storage.BucketName"]).get("KeyCount", 0)
+    return items, files
 
-    before = kept()
+
+def test_a_journey_leaves_nothing_behind(running: Dev) -> None:
+    before = kept(running)
     code, report = validated(running, "--only=journey")
     assert (code, report["counts"]["pass"]) == (0, 2)
-    assert kept() == before
+    assert kept(running) == before
+
+
+def test_a_journey_where_changes_are_asked_for_is_wished_for_and_marked(running: Dev) -> None:
+    posted = []
+
+    def note(exchange: Exchange) -> None:
+        if exchange.method == "POST":
+            posted.append(json.loads(exchange.sent))
+
+    before = kept(running)
+    with between(running.ports[0], note) as port:
+        asked = {"CONFIRM": "yes", "APP_PORT": str(port)}
+        _, report = validated(running, "--only=journey", **asked)
+        assert (report["counts"]["skip"], posted) == (2, [])
+        code, report = validated(running, "--only=journey", "--journey", **asked)
+    assert (code, report["counts"]["pass"]) == (0, 2), report
+    assert {each["userId"] for each in posted} == {"validate"}
+    assert kept(running) == before
+
+
+@pytest.fixture
+def warm(running: Dev) -> Dev:
+    """Return what runs, its processor started: what it has not begun with cannot be taken away."""
+    assert validated(running, "--only=journey.clip")[0] == 0
+    return running
+
+
+def _pending(exchange: Exchange) -> None:
+    """Say of every clip that it is pending, so that a journey does not end."""
+    if exchange.method == "GET" and exchange.path.startswith("/soundbite/") and exchange.status == 200:
+        exchange.body = json.dumps({**json.loads(exchange.body), "status": "pending"}).encode()
+
+
+def test_a_journey_that_is_interrupted_leaves_nothing_behind(warm: Dev) -> None:
+    posted = threading.Event()
+
+    def alter(exchange: Exchange) -> None:
+        _pending(exchange)
+        if exchange.method == "POST":
+            posted.set()
+
+    before = kept(warm)
+    with between(warm.ports[0], alter) as port:
+        inv = Running(warm.inv.start("validate", ENV, "--only=journey", APP_PORT=str(port)))
+        assert posted.wait(60)
+        assert inv.end(signal.SIGINT) == 130
+    assert "journey.clip interrupted before it was done" in " ".join(inv.output.split())
+    assert "left behind" not in inv.output
+    assert kept(warm) == before
+
+
+def test_a_journey_that_takes_too_long_leaves_nothing_behind(warm: Dev) -> None:
+    before = kept(warm)
+    with between(warm.ports[0], _pending) as port:
+        code, report = validated(warm, "--only=journey.clip", "--timeout=6s", APP_PORT=str(port))
+    assert (code, report["checks"]["journey.clip"]["outcome"]) == (6, "inconclusive")
+    assert report["seconds"] < 7
+    assert kept(warm) == before, report["checks"]["journey.clip"]["message"]
 
 
 @pytest.mark.parametrize("name", FAULTS)

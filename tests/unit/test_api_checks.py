@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 import wave
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
@@ -507,6 +507,38 @@ def test_the_rate_limit_is_as_configured_and_refuses(scene: Callable[..., Scene]
         assert found(scene(url, APP_ENV_RATE_LIMIT="30"), "api.rate_limit") == (FAIL, text)
         text = "none of 38 requests was refused, the limit being 30"
         assert found(scene(url, APP_ENV_RATE_LIMIT="30"), "api.rate_limit_refuses") == (FAIL, text)
+
+
+@pytest.mark.parametrize(("platform", "hosts", "tasks"), [("hosts", 3, 0), ("ecs", 0, 4)])
+def test_the_limit_is_that_of_every_process_that_answers(
+    scene: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch, platform: str, hosts: int, tasks: int
+) -> None:
+    class Service:
+        """A service of some tasks."""
+
+        def __enter__(self) -> Self:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            """Hold nothing."""
+
+        def find(self) -> None:
+            """Be there."""
+
+        def look(self) -> dict[str, dict[str, int]]:
+            """Return how many tasks run."""
+            return {"api": {"tasks": tasks}}
+
+    monkeypatch.setattr("app.checks.hosts.find", lambda _: [None] * hosts)
+    monkeypatch.setattr("app.checks.platform.of", lambda _: Service())
+    count = max(hosts, tasks)
+    with serving(by_path({"GET /soundbite/": Limited(38 * count)})) as url:
+        here = scene(url, "staging", APP_ENV_RATE_LIMIT="30", HOSTS_COUNT="0", PLATFORM=platform)
+        text = f"none of {38 * count} requests was refused, the limit being 30"
+        assert found(here, "api.rate_limit_refuses") == (FAIL, text)
+    with serving(by_path({"GET /soundbite/": Limited(38 * count - 1)})) as url:
+        here = scene(url, "staging", APP_ENV_RATE_LIMIT="30", HOSTS_COUNT="0", PLATFORM=platform)
+        assert judged(here, "api.rate_limit_refuses").outcome is PASS
 
 
 def test_the_rate_limit_is_not_used_up_where_that_would_hurt(scene: Callable[..., Scene]) -> None:
