@@ -45,6 +45,7 @@ def validate(
 ) -> None:
     """Check everything of an environment that can be checked; 0 all is well, 1 something failed, 6 unknown."""
     from soundbite import checks, console, environment, reports
+    from soundbite.errors import Inconclusive
     from soundbite.validation import validating
     from tasks.deploy import named
     from tasks.flags import seconds
@@ -52,7 +53,13 @@ def validate(
     here = environment.load(named(env, environment.order()), rehearsal=rehearse)
     scope = validating.Scope(_words(only), _words(skip), seconds("--timeout", timeout or "none"), strict)
     wishes = checks.Wishes(journey, _load(load)) if load else checks.Wishes(journey)
-    found = validating.validate(here, scope, wishes, rehearsal=rehearse, watch=reports.live)
+    try:
+        found = validating.validate(here, scope, wishes, rehearsal=rehearse, watch=reports.live)
+    except Inconclusive as error:
+        if checks.hanging():
+            console.error(str(error))
+            _leave(error.exit_code)
+        raise
     report = found.report
     reports.show(report.verdicts)
     files = {"junit": junit, "markdown": markdown, "html": html}
