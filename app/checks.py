@@ -134,6 +134,18 @@ def refuses_too_many(scene: Scene) -> Evidence:
     return Evidence(f"429 after {sent} requests, to come again in {after} s", {"requests": sent, "limit": limit})
 
 
+@check("config.clip_days")
+def keeps_clips_as_long_as_their_audio(scene: Scene) -> str:
+    """The application gives clips the time that table and bucket keep them for."""
+    setting = scene.environment.app_env.get("CLIP_TTL_DAYS")
+    if setting is None:
+        raise Skipped("APP_ENV_CLIP_TTL_DAYS is not set")
+    wanted = scene.environment.table.ttl_days
+    if setting.text != str(wanted):
+        raise Failed(f"APP_ENV_CLIP_TTL_DAYS is {setting.text}, and TABLE_TTL_DAYS is {wanted} ({setting.origin})")
+    return f"{wanted} days"
+
+
 @check("journey.clip", deadline=90)
 def speaks_a_clip(scene: Scene) -> Evidence:
     """A text posted becomes audio that plays."""
