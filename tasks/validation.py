@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from tasks.command import ENV_HELP, JSON_HELP, REHEARSE_HELP, command, exit_with
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from invoke import Context
 
     from soundbite.checks import Load
@@ -45,7 +48,6 @@ def validate(
 ) -> None:
     """Check everything of an environment that can be checked; 0 all is well, 1 something failed, 6 unknown."""
     from soundbite import checks, console, environment, reports
-    from soundbite.errors import Inconclusive
     from soundbite.validation import validating
     from tasks.deploy import named
     from tasks.flags import seconds
@@ -53,13 +55,8 @@ def validate(
     here = environment.load(named(env, environment.order()), rehearsal=rehearse)
     scope = validating.Scope(_words(only), _words(skip), seconds("--timeout", timeout or "none"), strict)
     wishes = checks.Wishes(journey, _load(load)) if load else checks.Wishes(journey)
-    try:
+    with _left_at_once():
         found = validating.validate(here, scope, wishes, rehearsal=rehearse, watch=reports.live)
-    except Inconclusive as error:
-        if checks.hanging():
-            console.error(str(error))
-            _leave(error.exit_code)
-        raise
     report = found.report
     reports.show(report.verdicts)
     files = {"junit": junit, "markdown": markdown, "html": html}
@@ -93,7 +90,8 @@ def health(context: Context, env: str = "", wait: str = "", rehearse: bool = Fal
     from tasks.flags import seconds
 
     here = environment.load(named(env, environment.order()), rehearsal=rehearse)
-    verdicts = validating.health(here, seconds("--wait", wait))
+    with _left_at_once():
+        verdicts = validating.health(here, seconds("--wait", wait))
     code = reports.exit_code(verdicts)
     if json:
         told = [{"id": each.check, "outcome": each.outcome.value, "message": each.message} for each in verdicts]
@@ -101,7 +99,23 @@ def health(context: Context, env: str = "", wait: str = "", rehearse: bool = Fal
     else:
         reports.show(verdicts)
         console.result(f"{env}: {'healthy' if code == 0 else 'not healthy'}, {here.app_url}")
+    _leave(code)
     exit_with(code)
+
+
+@contextmanager
+def _left_at_once() -> Iterator[None]:
+    """End the process at once, by what the block raises, where a check still hangs in it."""
+    from soundbite import checks, console
+    from soundbite.errors import Interrupted, SoundbiteError
+
+    try:
+        yield
+    except (Interrupted, SoundbiteError) as error:
+        if checks.hanging():
+            console.error("Interrupted." if isinstance(error, Interrupted) else str(error))
+            _leave(error.exit_code)
+        raise
 
 
 def _leave(code: int) -> None:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 _LAST_WORD = 0.75
 """Seconds beyond the time that was given until which the verdict is kept, where checks used all of it."""
 _RECORDING = 5.0
+_ONE_LOOK = 20.0
+"""Seconds that the quick checks may take."""
 _PATIENCE = Patience(connect=2, read=5, attempts=3)
 """Of calls to AWS: one that hangs is told of within the deadline of a check."""
 
@@ -154,23 +156,31 @@ def health(environment: Environment, wait: float) -> list[Verdict]:
     Parameters
     ----------
     wait:
-        Seconds; 0 asks once.
+        Seconds; 0 asks once, for as long as the checks may take.
     """
-    checks.load_modules(environment.workflow.checks)
+    until = time.monotonic() + (wait or _ONE_LOOK)
+    checks.load_modules(environment.workflow.checks, until)
     chosen = [each for each in checks.choose() if each.quick]
     keep = environment.state / "validate"
-    until = time.monotonic() + wait
     pause = 0.2
+    seen: list[Verdict] = []
     while True:
-        scene = checks.Scene(environment, Cloud(environment), keep)
+        scene = checks.Scene(environment, Cloud(environment, patience=_PATIENCE), keep)
+        left = until - time.monotonic()
         try:
-            verdicts = checks.run(chosen, scene, within=max(20.0, wait))
+            verdicts = checks.run(chosen, scene, within=min(_ONE_LOOK, left))
         except checks.Halted as halted:
             raise halted.interrupted from None
         bad = [each for each in verdicts if each.outcome in {checks.Outcome.FAIL, checks.Outcome.INCONCLUSIVE}]
-        if not bad or time.monotonic() + pause > until:
+        if bad and time.monotonic() >= until:
+            # What this look had no time for, the one before it says better.
+            return seen or verdicts
+        if not bad or not wait or time.monotonic() + pause > until:
             return verdicts
-        console.say(f"not healthy yet: {bad[0].check}: {bad[0].message}")
+        # Where it cannot be reached, that is why it does not say who it is.
+        first = min(bad, key=lambda each: each.group != "api")
+        console.say(f"not healthy yet: {first.check}: {first.message}")
+        seen = verdicts
         time.sleep(pause)
         pause = min(2 * pause, 5.0)
 

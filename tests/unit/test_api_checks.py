@@ -619,6 +619,7 @@ def test_an_mp3_is_read_frame_by_frame() -> None:
 def test_groups_and_speed_of_these_checks() -> None:
     mine = [each for each in REGISTRY.checks.values() if each.group in {"api", "performance"}]
     assert [each.id for each in mine if each.quick] == ["api.resolves", "api.reachable", "api.health", "api.ready"]
+    assert REGISTRY.checks["identity.health"].quick
     alone = {each.id for each in mine if each.alone}
     assert alone == {"api.rate_limit_refuses", "performance.latency", "performance.errors"}
     assert all(isinstance(each, Check) and each.title.endswith(".") for each in mine)

@@ -16,8 +16,8 @@ from soundbite.checks import Outcome, Wishes
 from soundbite.cloud import warm
 from soundbite.errors import Inconclusive, Interrupted
 from soundbite.validation import validating
-from soundbite.validation.validating import Result, Scope, validate
-from tests.unit.faulty import serving
+from soundbite.validation.validating import Result, Scope, health, validate
+from tests.unit.faulty import http, message, serving
 
 if TYPE_CHECKING:
     import socket
@@ -225,3 +225,36 @@ def test_the_verdict_of_what_serves_all_the_time_is_kept_on_it(tmp_path: Path, b
     found = in_time(loaded(tmp_path, "staging"), HERE, timeout=30)
     assert (found.report.outcome, found.report.interrupted) == (Outcome.PASS, "")
     assert [(each["deployment"], each["outcome"]) for each in book.kept] == [("staging-7", "pass")]
+
+
+# Health
+
+
+def test_health_tells_another_application(tmp_path: Path) -> None:
+    with serving(http({"status": "ok"})) as url:
+        verdicts = health(loaded(tmp_path, APP_PORT=url.rpartition(":")[2]), 0)
+    assert {each.check: each.outcome for each in verdicts if each.outcome is not Outcome.PASS} == {
+        "identity.health": Outcome.FAIL
+    }
+
+
+@pytest.mark.parametrize("wait", [0.5, 2.0])
+def test_waiting_for_health_ends_in_time_though_the_application_hangs(tmp_path: Path, wait: float) -> None:
+    with serving(hang) as url:
+        here = loaded(tmp_path, APP_PORT=url.rpartition(":")[2])
+        began = time.monotonic()
+        verdicts = health(here, wait)
+        assert time.monotonic() - began < wait + 1
+    assert {each.outcome for each in verdicts if each.check == "api.health"} == {Outcome.INCONCLUSIVE}
+
+
+def test_of_health_the_last_whole_look_is_told(tmp_path: Path) -> None:
+    answers = iter([message("", "500 Internal Server Error")] * 3)
+
+    def hang_later(connection: socket.socket, head: bytes) -> None:
+        answer = next(answers, None)
+        connection.sendall(answer) if answer else hang(connection, head)
+
+    with serving(hang_later) as url:
+        verdicts = health(loaded(tmp_path, APP_PORT=url.rpartition(":")[2]), 2.0)
+    assert {each.outcome for each in verdicts if each.check == "api.health"} == {Outcome.FAIL}
