@@ -54,7 +54,7 @@ def validate(
 
     here = environment.load(named(env, environment.order()), rehearsal=rehearse)
     scope = validating.Scope(_words(only), _words(skip), seconds("--timeout", timeout or "none"), strict)
-    wishes = checks.Wishes(journey, _load(load)) if load else checks.Wishes(journey)
+    wishes = checks.Wishes(journey, _load(load, scope.timeout)) if load else checks.Wishes(journey)
     with _left_at_once():
         found = validating.validate(here, scope, wishes, rehearsal=rehearse, watch=reports.live)
     report = found.report
@@ -135,7 +135,7 @@ def _words(text: str) -> list[str]:
     return [each.strip() for each in text.split(",") if each.strip()]
 
 
-def _load(text: str) -> Load:
+def _load(text: str, timeout: float) -> Load:
     import re
 
     from soundbite.checks import Load
@@ -150,5 +150,10 @@ def _load(text: str) -> Load:
     if not (0 < found.rate <= 1000 and 0 < found.seconds <= 600):  # noqa: PLR2004 - said below
         raise ConfigurationError(
             f"--load={text} is no RATE:DURATION.", "For example 50:30s; up to 1000 requests a second and 10m."
+        )
+    if found.seconds >= timeout:
+        raise ConfigurationError(
+            f"--load={text} takes longer than --timeout, which is {timeout:g} s.",
+            "Give --timeout more than the load takes, for example twice that.",
         )
     return found

@@ -93,6 +93,17 @@ def test_a_journey_where_changes_are_asked_for_is_wished_for_and_marked(running:
     assert kept(running) == before
 
 
+def test_load_is_what_was_asked_for(running: Dev) -> None:
+    code, report = validated(running, "--only=performance", "--load=30:3s")
+    assert code == 0, report
+    found = report["checks"]["performance.errors"]
+    assert found["data"]["requests"] == 90
+    latency = report["checks"]["performance.latency"]
+    assert len(latency["data"]["latencies_ms"]) == 90
+    assert "of 90 answers at 30/s" in latency["message"]
+    assert 3 <= report["seconds"] < 15
+
+
 @pytest.fixture
 def warm(running: Dev) -> Dev:
     """Return what runs, its processor started: what it has not begun with cannot be taken away."""
@@ -274,6 +285,7 @@ def test_a_report_that_cannot_be_written_takes_nothing_from_the_verdict(running:
         (["--skip=api.nothing"], "no group or check 'api.nothing'"),
         (["--only=api", "--skip=api"], "leaves no check over"),
         (["--load=fast"], "RATE:DURATION"),
+        (["--load=50:30s", "--timeout=30s"], "--load=50:30s takes longer than --timeout, which is 30 s"),
         (["--timeout=soon"], "soon"),
     ],
 )

@@ -364,6 +364,66 @@ def test_errors_count_by_their_share(scene: Callable[..., Scene]) -> None:
         assert judged(scene(url, wishes=load, BUDGET_ERRORS="50%"), "performance.errors").outcome is PASS
 
 
+def test_answers_that_never_end_are_errors_and_hold_up_nobody(
+    scene: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(soundbite.checks.performance, "READ", 0.5)
+    monkeypatch.setattr(soundbite.checks.performance, "_LATE", 0.3)
+
+    def trickle(connection: socket.socket, _: bytes) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for _ in range(200):
+            connection.sendall(b"1\r\nx\r\n")
+            time.sleep(0.05)
+
+    for talk in (trickle, drip):
+        with serving(talk) as url:
+            here = scene(url, wishes=Wishes(load=Load(40, 0.5)))
+            monkeypatch.setattr(soundbite.checks.performance, "_SLOWEST_START", 1.0)
+            began = time.monotonic()
+            verdict = judged(here, "performance.errors")
+            assert time.monotonic() - began < 6
+        assert verdict.outcome is FAIL
+        assert (verdict.data["errors"], verdict.data["requests"]) == (20, 20)
+        assert set(verdict.data["reasons"]) <= {"no whole answer", "not sent"}, verdict.data
+
+
+def test_a_connection_that_is_never_made_keeps_the_others_from_nothing(
+    scene: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(soundbite.checks.performance, "_SLOWEST_START", 0.5)
+    lock, count = threading.Lock(), 0
+
+    def first_one_drips(connection: socket.socket, head: bytes) -> None:
+        nonlocal count
+        with lock:
+            count += 1
+            first = count == 1
+        drip(connection, head) if first else connection.sendall(message(HEALTHY))
+
+    with serving(first_one_drips) as url:
+        verdict = judged(scene(url, wishes=Wishes(load=Load(40, 1.0))), "performance.latency")
+    assert verdict.outcome is PASS, verdict
+    assert len(verdict.data["latencies_ms"]) == 40
+
+
+def test_requests_that_could_not_be_sent_are_errors(
+    scene: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(soundbite.checks.performance, "_LATE", 0.1)
+    monkeypatch.setattr(soundbite.checks.performance, "_MOST_THREADS", 1)
+
+    def slow(connection: socket.socket, _: bytes) -> None:
+        time.sleep(0.1)
+        connection.sendall(message(HEALTHY))
+
+    with serving(slow) as url:
+        verdict = judged(scene(url, wishes=Wishes(load=Load(100, 0.5))), "performance.errors")
+    assert verdict.outcome is FAIL
+    assert verdict.data["requests"] == 50
+    assert verdict.data["reasons"]["not sent"] > 30
+
+
 def test_no_data_is_inconclusive(scene: Callable[..., Scene]) -> None:
     with serving(http("", "500 Internal Server Error")) as url:
         here = scene(url, wishes=Wishes(load=Load(100, 0.3)))
