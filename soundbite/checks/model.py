@@ -9,6 +9,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from soundbite import waiting
+from soundbite.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -316,6 +317,55 @@ class Registry:
 
     checks: dict[str, Check] = field(default_factory=dict)
 
+    def add(self, check: Check) -> None:
+        """Take a check; again, where its module is imported again.
+
+        Raises
+        ------
+        ConfigurationError
+            Its id has no group, or is that of another check: one of them would never run.
+        """
+        group, _, name = check.id.partition(".")
+        if not group or not name:
+            raise ConfigurationError(
+                f"The check {check.id!r} ({_where(check)}) has no group.", "Call it group.name, for example api.search."
+            )
+        known = self.checks.get(check.id)
+        if known is not None and _where(known) != _where(check):
+            raise ConfigurationError(
+                f"There are two checks {check.id}: {_where(known)} and {_where(check)}.", "Give one another id."
+            )
+        self.checks[check.id] = check
+
+    def require_environments(self, names: Sequence[str]) -> None:
+        """Refuse checks for environments that there are not: they would be skipped everywhere.
+
+        Parameters
+        ----------
+        names:
+            Those that there are.
+
+        Raises
+        ------
+        ConfigurationError
+            A check is for another.
+        """
+        known = {*names, LOCAL, DEPLOYED}
+        for each in self.checks.values():
+            unknown = [name for name in each.environments if name not in known]
+            if unknown:
+                raise ConfigurationError(
+                    f"The check {each.id} ({_where(each)}) is for {', '.join(unknown)}, which is no environment.",
+                    f"There are {', '.join([*names, LOCAL, DEPLOYED])}.",
+                )
+
+
+def _where(check: Check) -> str:
+    """Return where a check is defined: its module, its function, and its line."""
+    code = getattr(check.function, "__code__", None)
+    line = f", line {code.co_firstlineno}" if code is not None else ""
+    return f"{check.function.__module__}.{getattr(check.function, '__qualname__', '')}{line}"
+
 
 REGISTRY = Registry()
 
@@ -351,12 +401,15 @@ def check(
         Whether it would disturb others: it runs after them, by itself.
     last:
         Whether it uses up what others need: it runs by itself, after all of them.
+
+    Raises
+    ------
+    ConfigurationError
+        The id has no group, or another check has it.
     """
 
     def register(function: Callable[[Scene], str | Evidence]) -> Callable[[Scene], str | Evidence]:
-        REGISTRY.checks[id] = Check(
-            id, function, deadline, severity, tuple(environments), patience, quick, alone or last, last
-        )
+        REGISTRY.add(Check(id, function, deadline, severity, tuple(environments), patience, quick, alone or last, last))
         return function
 
     return register

@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from soundbite import paths, waiting
+from soundbite import environment, paths, waiting
 from soundbite.errors import ConfigurationError, Inconclusive, Interrupted, SoundbiteError
 from soundbite.parallel import Asked, Late
 
@@ -41,7 +41,7 @@ def load_modules(names: Sequence[str], until: float = math.inf) -> None:
     Raises
     ------
     ConfigurationError
-        A module is not there, or fails to import.
+        A module is not there, or fails to import; or a check is for an environment that there is not.
     Inconclusive
         It is not imported in time.
     """
@@ -60,11 +60,14 @@ def load_modules(names: Sequence[str], until: float = math.inf) -> None:
                 f"CHECKS names {name}, which is still being imported when the time for all checks is over.",
                 "Let it ask nobody while it is imported; a check asks when it is run.",
             ) from None
+        except ConfigurationError as error:
+            raise ConfigurationError(f"CHECKS names {name}: {error.message}", error.hint) from None
         except Exception as error:  # noqa: BLE001 - somebody's module may fail in any way
             raise ConfigurationError(
                 f"CHECKS names {name}, which cannot be imported: {type(error).__name__}: {error}",
                 "It is a Python module below the checkout.",
             ) from None
+    REGISTRY.require_environments(environment.order())
 
 
 def _import(name: str) -> None:

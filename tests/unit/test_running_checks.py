@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -9,10 +10,24 @@ from typing import TYPE_CHECKING
 import pytest
 
 from soundbite import environment
-from soundbite.checks import Check, Debt, Halted, Outcome, Scene, choose, load_modules, run
+from soundbite.checks import (
+    DEPLOYED,
+    Check,
+    Debt,
+    Halted,
+    Outcome,
+    Scene,
+    check,
+    choose,
+    load_modules,
+    model,
+    run,
+    running,
+)
 from soundbite.checks.calling import call
+from soundbite.checks.model import Registry
 from soundbite.cloud import Cloud
-from soundbite.errors import Inconclusive, Interrupted
+from soundbite.errors import ConfigurationError, Inconclusive, Interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,10 +85,10 @@ def test_what_a_check_made_that_is_interrupted_is_taken_away(scene: Scene) -> No
     def interrupted(_: object) -> None:
         raise Interrupted(2)
 
-    check = owing(lambda: taken.append(1) or "")  # type: ignore[func-returns-value]
+    making = owing(lambda: taken.append(1) or "")  # type: ignore[func-returns-value]
     quick = Check("custom.quick", lambda _: time.sleep(0.2) or "done", 20.0)
     with pytest.raises(Halted) as halted:
-        run([check, quick], scene, tell=interrupted)
+        run([making, quick], scene, tell=interrupted)
     assert taken == [1]
     assert [each.message for each in halted.value.verdicts] == ["interrupted before it was done", "done"]
 
@@ -111,3 +126,71 @@ def test_those_that_must_be_alone_come_after_the_others_and_those_that_must_be_l
 def test_the_rate_limit_is_used_up_at_the_very_end() -> None:
     load_modules(["app.checks"])
     assert [each.id for each in choose() if each.last] == ["api.rate_limit_refuses"]
+
+
+# What is defined
+
+
+@pytest.fixture
+def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
+    """Return a registry of a test's own."""
+    made = Registry()
+    monkeypatch.setattr(model, "REGISTRY", made)
+    monkeypatch.setattr(running, "REGISTRY", made)
+    return made
+
+
+def one(_: Scene) -> str:
+    """One."""
+    return ""
+
+
+def another(_: Scene) -> str:
+    """Another."""
+    return ""
+
+
+def test_two_checks_of_one_id_are_refused(registry: Registry) -> None:
+    check("custom.one")(one)
+    check("custom.one")(one)  # its module is imported again
+    with pytest.raises(ConfigurationError, match=r"two checks custom\.one: .*\.one, line \d+ and .*\.another, line"):
+        check("custom.one")(another)
+    assert registry.checks["custom.one"].function is one
+
+
+@pytest.mark.parametrize("id", ["custom", "custom.", ".one", ""])
+def test_a_check_without_a_group_is_refused(registry: Registry, id: str) -> None:
+    with pytest.raises(ConfigurationError, match="has no group"):
+        check(id)(one)
+    assert registry.checks == {}
+
+
+def test_a_check_for_an_environment_that_there_is_not_is_refused(registry: Registry) -> None:
+    check("custom.one", environments=["staging", DEPLOYED])(one)
+    load_modules([])
+    check("custom.another", environments=["stagging"])(another)
+    with pytest.raises(ConfigurationError, match=r"custom\.another .* is for stagging, which is no environment"):
+        load_modules([])
+    assert len(registry.checks) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("import nothing_of_that_name\n", "ModuleNotFoundError: No module named 'nothing_of_that_name'"),
+        ("raise RuntimeError('no luck')\n", "cannot be imported: RuntimeError: no luck"),
+        ("def broken(:\n", "cannot be imported: SyntaxError"),
+        ("raise SystemExit(0)\n", "it ends the process"),
+        ("from soundbite.checks import check\n@check('alone')\ndef alone(scene): ...\n", "'alone' (failing.alone, "),
+    ],
+)
+@pytest.mark.parametrize("hurried", [False, True])
+def test_a_module_that_cannot_be_imported_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, words: str, hurried: bool
+) -> None:
+    (tmp_path / "failing.py").write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(ConfigurationError) as refused:
+        load_modules(["failing"], time.monotonic() + 20 if hurried else math.inf)
+    assert refused.value.message.startswith("CHECKS names failing")
+    assert words in refused.value.message
