@@ -1,4 +1,7 @@
-"""What runs is what the ledger says: on every host, and behind the processor's alias."""
+"""What runs is what the ledger says: on every host, and behind the processor's alias.
+
+On this machine, where no ledger knows of it: what was built.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from soundbite.platforms import hosts, platform
 from soundbite.releases import Ledger, Lock
 from soundbite.releases.lock import HELD, INTERRUPTED
 
-from .model import DEPLOYED, Failed, Scene, Skipped, Warned, check
+from .model import DEPLOYED, LOCAL, Failed, Scene, Skipped, Warned, check
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -175,6 +178,26 @@ def current_secrets(scene: Scene) -> str:
     if older:
         raise Warned(f"changed since {serving(scene).id}: {', '.join(older)}; a deployment brings the newest")
     return f"{len(had)} secrets"
+
+
+@check("release.container", environments=(LOCAL,))
+def in_container(scene: Scene) -> str:
+    """The application's container runs the image that was built for it."""
+    from soundbite.platforms import room as rooms
+    from soundbite.platforms.containers import Containers
+
+    room = rooms.of(scene.environment)
+    if not isinstance(room, Containers):
+        raise Skipped("it runs from its source, without containers")
+    name, built, runs = room.images()
+    again = f"inv dev.down --env={scene.environment.name}, and bring it up again"
+    if not runs:
+        raise Failed(f"there is no container of {name}: {again}")
+    if not built:
+        raise Failed(f"the image {name} is gone, and its container runs {runs}: {again}")
+    if runs != built:
+        raise Failed(f"the container runs {runs}, and {name} is {built}: {again}")
+    return f"{name}, {runs}"
 
 
 def _require_hosts(scene: Scene, why: str) -> None:

@@ -55,7 +55,8 @@ def test_no_false_alarms(running: Dev) -> None:
     outcomes = []
     for _ in range(20):
         code, report = validated(running, QUICK)
-        assert code == 0, report
+        wrong = {id_: each for id_, each in report["checks"].items() if each["outcome"] not in {"pass", "skip"}}
+        assert (code, wrong) == (0, {})
         outcomes.append({id_: each["outcome"] for id_, each in report["checks"].items()})
     assert all(each == outcomes[0] for each in outcomes)
 

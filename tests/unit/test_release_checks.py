@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -128,3 +129,29 @@ def test_restarts_and_room_are_not_known_of_a_silent_host(judged: Callable[..., 
     verdict = judged("release.room", states, told)
     assert verdict.outcome is Outcome.INCONCLUSIVE
     assert verdict.message.endswith("api-1 0.0 GiB free")
+
+
+@pytest.mark.parametrize(
+    ("built", "runs", "outcome", "words"),
+    [
+        ("sha256:1", "sha256:1", Outcome.PASS, "soundbite/api:a, sha256:1"),
+        ("sha256:2", "sha256:1", Outcome.FAIL, "the container runs sha256:1, and soundbite/api:a is sha256:2: inv dev"),
+        ("", "sha256:1", Outcome.FAIL, "the image soundbite/api:a is gone, and its container runs sha256:1: inv dev"),
+        ("sha256:1", "", Outcome.FAIL, "there is no container of soundbite/api:a: inv dev.down"),
+    ],
+)
+def test_a_local_container_runs_what_was_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, built: str, runs: str, outcome: Outcome, words: str
+) -> None:
+    loaded = environment.load("dev-localstack", {"STATE_DIR": str(tmp_path)})
+    scene = Scene(loaded, Cloud(loaded), tmp_path)
+    check = REGISTRY.checks["release.container"]
+    assert judge(check, scene).message == "it runs from its source, without containers"
+    note = tmp_path / "dev-localstack" / "run" / "containers.json"
+    note.parent.mkdir(parents=True)
+    note.write_text(json.dumps({"images": {"API_IMAGE": "soundbite/api:a"}}))
+    monkeypatch.setattr("soundbite.engine.image", lambda name: {"Id": built} if built and name.endswith(":a") else None)
+    monkeypatch.setattr("soundbite.engine.service", lambda *_: {"Image": runs} if runs else None)
+    verdict = judge(check, scene)
+    assert verdict.outcome is outcome, verdict
+    assert verdict.message.startswith(words)
