@@ -187,7 +187,9 @@ def _current_since(scene: Scene, reference: Reference) -> datetime | None:
     name = reference.target.partition("#")[0]
     # Only versions with a stage are listed, which are a handful.
     versions = ask(scene, "secretsmanager", "list_secret_version_ids", SecretId=name)["Versions"]
-    current = [each["CreatedDate"] for each in versions if "AWSCURRENT" in each.get("VersionStages", [])]
+    current: list[datetime] = [
+        each["CreatedDate"] for each in versions if "AWSCURRENT" in each.get("VersionStages", [])
+    ]
     if not current:
         raise Inconclusive(f"{name} has no current version")
     return max(current)

@@ -372,7 +372,7 @@ def test_answers_that_never_end_are_errors_and_hold_up_nobody(
 
     def trickle(connection: socket.socket, _: bytes) -> None:
         connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-        for _ in range(200):
+        for _part in range(200):
             connection.sendall(b"1\r\nx\r\n")
             time.sleep(0.05)
 

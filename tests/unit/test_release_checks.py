@@ -20,11 +20,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SERVING = SimpleNamespace(id="staging-7", image="registry/api@sha256:77")
-WELL = {
-    "serving": {"deployment": "staging-7", "state": "running", "image": SERVING.image, "restarts": 0},
-    "free": 2**40,
-}
-STALE = {**WELL, "serving": {**WELL["serving"], "deployment": "staging-6", "image": "registry/api@sha256:66"}}
+SERVED: dict[str, Any] = {"deployment": "staging-7", "state": "running", "image": SERVING.image, "restarts": 0}
+WELL = {"serving": SERVED, "free": 2**40}
+STALE = {**WELL, "serving": {**SERVED, "deployment": "staging-6", "image": "registry/api@sha256:66"}}
 
 
 class Ec2:
@@ -121,7 +119,7 @@ def test_a_silent_host_hides_no_wrong_one(judged: Callable[..., Verdict], id: st
 
 def test_restarts_and_room_are_not_known_of_a_silent_host(judged: Callable[..., Verdict]) -> None:
     states = {"api-1": "running", "api-2": "running"}
-    full = {**WELL, "serving": {**WELL["serving"], "restarts": 3}, "free": 0}
+    full = {**WELL, "serving": {**SERVED, "restarts": 3}, "free": 0}
     told = {"api-1": full, "api-2": "no SSH connection"}
     verdict = judged("release.restarts", states, told)
     assert verdict.outcome is Outcome.INCONCLUSIVE

@@ -86,7 +86,12 @@ def test_what_a_check_made_that_is_interrupted_is_taken_away(scene: Scene) -> No
         raise Interrupted(2)
 
     making = owing(lambda: taken.append(1) or "")  # type: ignore[func-returns-value]
-    quick = Check("custom.quick", lambda _: time.sleep(0.2) or "done", 20.0)
+
+    def done_soon(_: Scene) -> str:
+        time.sleep(0.2)
+        return "done"
+
+    quick = Check("custom.quick", done_soon, 20.0)
     with pytest.raises(Halted) as halted:
         run([making, quick], scene, tell=interrupted)
     assert taken == [1]

@@ -15,6 +15,7 @@ from soundbite import environment
 from soundbite.checks import Outcome, Wishes
 from soundbite.cloud import warm
 from soundbite.errors import Inconclusive, Interrupted
+from soundbite.parallel import Asked
 from soundbite.validation import validating
 from soundbite.validation.validating import Result, Scope, health, validate
 from tests.unit.faulty import http, message, serving
@@ -180,7 +181,7 @@ def test_a_signal_beside_the_checks_takes_nothing_from_the_report(
 def test_a_signal_while_the_verdict_is_kept_takes_nothing_from_it(
     tmp_path: Path, book: Book, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Disturbed(validating.Asked[Any]):
+    class Disturbed(Asked[Any]):
         """Is interrupted where it waits for the ledger to take something."""
 
         def result(self, until: float) -> Any:
