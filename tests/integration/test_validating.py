@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from tests.between import Exchange, between
+from tests.conftest import Inv
 from tests.integration.conftest import Running
 from tests.integration.faults import FAULTS, Fault, aws, event_source_off, outputs
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.conftest import Inv
     from tests.integration.conftest import Dev
 
 ENV = "--env=dev-localstack"
@@ -206,6 +206,19 @@ def test_a_check_that_hangs_where_the_process_would_wait_for_it(running: Dev, pr
         running.root = was
     assert (code, report["checks"]["custom.pool"]["message"]) == (6, "not done after 2 s")
     assert took < 7
+
+
+@pytest.mark.parametrize("task", [("validate", "--timeout=2s"), ("health", "--wait=2s")])
+def test_a_module_of_checks_that_hangs_while_it_is_imported(project: Path, task: tuple[str, str]) -> None:
+    (project / "hanging.py").write_text(
+        "import threading\n"
+        "from concurrent.futures import ThreadPoolExecutor\n\n"
+        "with ThreadPoolExecutor(1) as threads:\n"
+        "    threads.submit(threading.Event().wait).result()\n"
+    )
+    done = Inv(project)(task[0], ENV, task[1], CHECKS="hanging", timeout=40)
+    assert done.returncode == 6, done.stderr
+    assert "CHECKS names hanging, which is still being imported" in done.stderr
 
 
 def test_messages_of_unknown_age_that_nobody_takes_are_inconclusive(running: Dev) -> None:
