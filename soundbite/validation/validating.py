@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     Watch = Callable[[Sequence[Check]], AbstractContextManager[Callable[[Verdict], None]]]
 
-_LAST_WORD = 0.75
+_LAST_WORD = 0.7
 """Seconds beyond the time that was given until which the verdict is kept, where checks used all of it."""
 _RECORDING = 5.0
 _ONE_LOOK = 20.0

@@ -122,20 +122,20 @@ def test_a_call_to_aws_gives_up_before_its_check_is_given_up() -> None:
 
 def test_only_writing_to_the_ledger_hangs(tmp_path: Path, book: Book, capsys: pytest.CaptureFixture[str]) -> None:
     book.writing = forever
-    found = in_time(loaded(tmp_path), HERE, timeout=0.8)
+    found = in_time(loaded(tmp_path), HERE, timeout=2)
     assert found.report.outcome is Outcome.PASS
     assert "The verdict is not in the ledger: no answer within" in capsys.readouterr().err
 
 
 def test_only_reading_the_ledger_hangs(tmp_path: Path, book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(book, "serving", forever)
-    found = in_time(loaded(tmp_path, "staging"), HERE, timeout=0.8)
+    found = in_time(loaded(tmp_path, "staging"), HERE, timeout=2)
     assert (found.report.outcome, found.report.deployment) == (Outcome.PASS, None)
 
 
 def test_git_hangs(tmp_path: Path, book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("soundbite.checkout.revision", forever)
-    found = in_time(loaded(tmp_path), HERE, timeout=0.8)
+    found = in_time(loaded(tmp_path), HERE, timeout=2)
     assert (found.report.outcome, found.report.commit) == (Outcome.PASS, "unknown")
     assert len(book.kept) == 1
 
