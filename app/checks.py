@@ -14,9 +14,12 @@ from app.traces import removed
 from soundbite.checks import Evidence, Failed, Scene, Skipped, check
 from soundbite.checks.calling import Answer, call, connected, short
 from soundbite.errors import Inconclusive
+from soundbite.platforms import hosts, platform
 
 _USER = "validate"
 _READY_WITHIN = 15.0
+_TIDYING = 1.0
+"""Seconds before the end of all checks that removing a clip is begun, whatever has become of it."""
 _SHORTEST = 0.3
 """Seconds of audio that the sentence below takes at the very least."""
 
@@ -31,7 +34,7 @@ _ERROR = {"statusCode", "error", "message", "requestId"}
 _TRACE = re.compile(r"\n\s+at |node_modules|\.[jt]s:\d+")
 
 
-@check("identity.health", deadline=10)
+@check("identity.health", deadline=10, quick=True)
 def says_who_it_is(scene: Scene) -> str:
     """The application says that it is this environment."""
     connected(scene)  # where nobody answers, nobody is this environment
@@ -113,7 +116,7 @@ def tells_the_rate_limit(scene: Scene) -> str:
     return f"{wanted} requests a window"
 
 
-@check("api.rate_limit_refuses", deadline=60, alone=True)
+@check("api.rate_limit_refuses", deadline=60, last=True)
 def refuses_too_many(scene: Scene) -> Evidence:
     """Whoever sends more than the rate limit is refused, and told when to come again."""
     if scene.environment.workflow.confirm:
@@ -121,10 +124,7 @@ def refuses_too_many(scene: Scene) -> Evidence:
     limit = _limit(scene)
     if limit > _MOST_REQUESTS:
         raise Skipped(f"limit {limit} needs too many requests")
-    hosts = scene.environment.hosts
-    # Each process counts for itself.
-    most = (limit + _AT_ONCE) * max(1, len(hosts.listed) or (0 if scene.environment.local else hosts.count))
-    sent, refused = _flood(scene, most)
+    sent, refused = _flood(scene, (limit + _AT_ONCE) * _processes(scene))
     if refused is None:
         raise Failed(f"none of {sent} requests was refused, the limit being {limit}")
     _expect_error(refused, HTTPStatus.TOO_MANY_REQUESTS)
@@ -134,13 +134,25 @@ def refuses_too_many(scene: Scene) -> Evidence:
     return Evidence(f"429 after {sent} requests, to come again in {after} s", {"requests": sent, "limit": limit})
 
 
+@check("config.clip_days")
+def keeps_clips_as_long_as_their_audio(scene: Scene) -> str:
+    """The application gives clips the time that table and bucket keep them for."""
+    setting = scene.environment.app_env.get("CLIP_TTL_DAYS")
+    if setting is None:
+        raise Skipped("APP_ENV_CLIP_TTL_DAYS is not set")
+    wanted = scene.environment.table.ttl_days
+    if setting.text != str(wanted):
+        raise Failed(f"APP_ENV_CLIP_TTL_DAYS is {setting.text}, and TABLE_TTL_DAYS is {wanted} ({setting.origin})")
+    return f"{wanted} days"
+
+
 @check("journey.clip", deadline=90)
 def speaks_a_clip(scene: Scene) -> Evidence:
     """A text posted becomes audio that plays."""
     connected(scene)  # a journey that cannot begin has failed
     _may_change(scene)
     key = str(uuid.uuid4())
-    with removed(scene, _USER, key):
+    with removed(scene, "journey.clip", _USER, key):
         posted = _post(scene, key, "SoundBite is working.").expect(202)
         started = time.monotonic()
         clip = _ready(scene, posted.json()["id"], started + _READY_WITHIN)
@@ -148,11 +160,15 @@ def speaks_a_clip(scene: Scene) -> Evidence:
         audio = call(scene, "GET", clip["url"]).expect(200)
         kind = audio.headers.get("content-type", "")
         seconds = _plays(audio.content, kind)
-        file = scene.keep / f"{clip['id']}.{'mp3' if kind == 'audio/mpeg' else 'wav'}"
+        name = f"{clip['id']}.{'mp3' if kind == 'audio/mpeg' else 'wav'}"
+    data: dict[str, Any] = {"ready_seconds": round(took, 3), "audio_seconds": round(seconds, 2)}
+    told = f"ready after {took:.1f} s, {seconds:.1f} s of audio"
+    try:
         scene.keep.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(audio.content)
-    data = {"ready_seconds": round(took, 3), "audio_seconds": round(seconds, 2), "audio": file.name}
-    return Evidence(f"ready after {took:.1f} s, {seconds:.1f} s of audio, kept as {file.name}", data)
+        (scene.keep / name).write_bytes(audio.content)
+    except OSError as error:
+        return Evidence(f"{told}, not kept: {scene.keep}: {error.strerror}", data)
+    return Evidence(f"{told}, kept as {name}", {**data, "audio": name})
 
 
 @check("journey.idempotent", deadline=90)
@@ -160,7 +176,7 @@ def makes_a_clip_once(scene: Scene) -> str:
     """The same request again gets the same clip; its key with another text is refused."""
     _may_change(scene)
     key = str(uuid.uuid4())
-    with removed(scene, _USER, key):
+    with removed(scene, "journey.idempotent", _USER, key):
         first = _post(scene, key, "Only once.").expect(202).json()["id"]
         second = _post(scene, key, "Only once.").expect(202).json()["id"]
         if second != first:
@@ -191,6 +207,8 @@ def _ready(scene: Scene, clip: str, end: float) -> dict[str, Any]:
             return found
         if found["status"] != "pending":
             raise Failed(f"clip {clip} is {found['status']}: {found.get('reason')}")
+        if time.monotonic() > scene.until - _TIDYING:
+            raise Inconclusive(f"clip {clip} was still pending when the time for all checks was nearly over")
         if time.monotonic() > end:
             raise Failed(f"clip {clip} is still pending after {_READY_WITHIN:.0f} s")
         time.sleep(pause)
@@ -256,6 +274,17 @@ def _limit(scene: Scene) -> int:
     if setting is None:
         raise Skipped("APP_ENV_RATE_LIMIT is not set")
     return int(setting.text)
+
+
+def _processes(scene: Scene) -> int:
+    """Return how many processes answer: each counts requests for itself."""
+    if scene.environment.local:
+        return 1
+    if scene.environment.workflow.platform == "hosts":
+        return len(hosts.find(scene.cloud))
+    with platform.of(scene.cloud) as found:
+        found.find()
+        return max(1, sum(int(told.get("tasks", 0)) for told in found.look().values()))
 
 
 def _flood(scene: Scene, most: int) -> tuple[int, Answer | None]:

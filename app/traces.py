@@ -8,7 +8,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from soundbite.checks import Failed, Scene, Warned
+from soundbite.checks import Debt, Failed, Scene, Warned
 from soundbite.checks.asking import ask
 from soundbite.errors import SoundbiteError
 
@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _SPOKEN_WITHIN = 5.0
+_LANDED_WITHIN = 0.3
+"""Seconds that a request which was under way when everything ended may take to make its clip."""
 
 
 @contextmanager
-def removed(scene: Scene, user: str, key: str) -> Iterator[None]:
+def removed(scene: Scene, check: str, user: str, key: str) -> Iterator[None]:
     """Remove in the end what was made under an Idempotency-Key, however it ended.
 
     Raises
@@ -27,21 +29,34 @@ def removed(scene: Scene, user: str, key: str) -> Iterator[None]:
     Warned
         All was well but for the removal.
     """
+    what = f"the clip of {user} with Idempotency-Key {key} (item {_claim_key(user, key)})"
+    debt = Debt(check, what, lambda: _remove(scene, user, key, _LANDED_WITHIN))
+    scene.owe(debt)
     try:
         yield
     except BaseException:
-        _remove(scene, user, key)
+        if not _remove(scene, user, key):
+            scene.settle(debt)
         raise
     problem = _remove(scene, user, key)
+    scene.settle(debt)
     if problem:
         raise Warned(f"works, but its clip could not be removed: {problem}")
 
 
-def _remove(scene: Scene, user: str, key: str) -> str:
-    """Return why it could not be removed; empty: it is."""
+def _remove(scene: Scene, user: str, key: str, landing: float = 0.0) -> str:
+    """Return why it could not be removed; empty: it is.
+
+    Parameters
+    ----------
+    landing:
+        Seconds that are waited for it to be there at all.
+    """
     try:
         claim = _claim_key(user, key)
-        clip = _item(scene, claim).get("clipId")
+        until = time.monotonic() + landing
+        while not (clip := _item(scene, claim).get("clipId", "")) and time.monotonic() < until:
+            time.sleep(0.05)
         if clip:
             item = _spoken(scene, f"clip#{clip}")
             if "s3Key" in item:

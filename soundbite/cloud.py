@@ -7,6 +7,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from . import waiting
 from .errors import ConfigurationError, SoundbiteError
 
 if TYPE_CHECKING:
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from .environment import Environment
 
 _EMULATED_SECRET = "test"  # noqa: S105 - what the emulator signs presigned addresses with
+
+_SKEWED = {"RequestTimeTooSkewed", "RequestInTheFuture"}
+_SKEWED_WORDS = ("Signature expired", "Signature not yet current")
+"""How AWS refuses what a wrong clock has signed; services that have no code for it say it in words."""
 
 _loader: Loader | None = None
 """Reads what botocore knows of a service; shared, since a session of its own would parse all of it again (75 ms)."""
@@ -207,7 +212,8 @@ def explained(action: str, environment: Environment) -> Iterator[None]:
 
     where = environment.endpoint_url or f"AWS in {environment.aws.region}"
     try:
-        yield
+        with waiting.on(action):
+            yield
     except (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError, SSOError) as error:
         raise SoundbiteError(
             f"There are no usable credentials for {environment.name} (account {environment.aws.account_id}): {error}",
@@ -224,11 +230,13 @@ def explained(action: str, environment: Environment) -> Iterator[None]:
         code = error.response.get("Error", {}).get("Code", "")
         text = error.response.get("Error", {}).get("Message", "")
         hint = ""
-        if code in {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}:
+        if code in _SKEWED or any(words in text for words in _SKEWED_WORDS):
+            hint = "This machine's clock differs from that of AWS: set it (timedatectl); the credentials may be right."
+        elif code in {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}:
             hint = "The credentials have expired: sign in again (aws sso login)."
         elif code in {"InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch"}:
             hint = "The credentials are not valid: check AWS_PROFILE or the exported keys."
-        elif code in {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}:
+        elif code in {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403"}:
             hint = f"The credentials lack the permission {action}."
         raise SoundbiteError(f"{where} refused {action}: {code}: {text}", hint) from None
     except BotoCoreError as error:

@@ -42,16 +42,23 @@ class Asked(Generic[T]):
     """A job in a thread that nobody has to wait for: what hangs in it ends with the process.
 
     (The threads of concurrent.futures are joined at the end, daemons or not.)
+
+    Parameters
+    ----------
+    what:
+        What is asked, for the message of Late.
+    thread:
+        The thread's name.
     """
 
-    def __init__(self, job: Callable[[], T], what: str) -> None:
+    def __init__(self, job: Callable[[], T], what: str, *, thread: str | None = None) -> None:
         self._job = job
         self._what = what
         self._begun = time.monotonic()
         self._done = threading.Event()
         self._found: list[T] = []
         self._failure: Exception | None = None
-        threading.Thread(target=self._run, daemon=True).start()
+        threading.Thread(target=self._run, name=thread, daemon=True).start()
 
     @property
     def done(self) -> bool:

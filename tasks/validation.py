@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from tasks.command import ENV_HELP, JSON_HELP, REHEARSE_HELP, command, exit_with
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from invoke import Context
 
     from soundbite.checks import Load
@@ -51,8 +54,9 @@ def validate(
 
     here = environment.load(named(env, environment.order()), rehearsal=rehearse)
     scope = validating.Scope(_words(only), _words(skip), seconds("--timeout", timeout or "none"), strict)
-    wishes = checks.Wishes(journey, _load(load)) if load else checks.Wishes(journey)
-    found = validating.validate(here, scope, wishes, rehearsal=rehearse, watch=reports.live)
+    wishes = checks.Wishes(journey, _load(load, scope.timeout)) if load else checks.Wishes(journey)
+    with _left_at_once():
+        found = validating.validate(here, scope, wishes, rehearsal=rehearse, watch=reports.live)
     report = found.report
     reports.show(report.verdicts)
     files = {"junit": junit, "markdown": markdown, "html": html}
@@ -86,7 +90,8 @@ def health(context: Context, env: str = "", wait: str = "", rehearse: bool = Fal
     from tasks.flags import seconds
 
     here = environment.load(named(env, environment.order()), rehearsal=rehearse)
-    verdicts = validating.health(here, seconds("--wait", wait))
+    with _left_at_once():
+        verdicts = validating.health(here, seconds("--wait", wait))
     code = reports.exit_code(verdicts)
     if json:
         told = [{"id": each.check, "outcome": each.outcome.value, "message": each.message} for each in verdicts]
@@ -94,7 +99,23 @@ def health(context: Context, env: str = "", wait: str = "", rehearse: bool = Fal
     else:
         reports.show(verdicts)
         console.result(f"{env}: {'healthy' if code == 0 else 'not healthy'}, {here.app_url}")
+    _leave(code)
     exit_with(code)
+
+
+@contextmanager
+def _left_at_once() -> Iterator[None]:
+    """End the process at once, by what the block raises, where a check still hangs in it."""
+    from soundbite import checks, console
+    from soundbite.errors import Interrupted, SoundbiteError
+
+    try:
+        yield
+    except (Interrupted, SoundbiteError) as error:
+        if checks.hanging():
+            console.error("Interrupted." if isinstance(error, Interrupted) else str(error))
+            _leave(error.exit_code)
+        raise
 
 
 def _leave(code: int) -> None:
@@ -114,7 +135,7 @@ def _words(text: str) -> list[str]:
     return [each.strip() for each in text.split(",") if each.strip()]
 
 
-def _load(text: str) -> Load:
+def _load(text: str, timeout: float) -> Load:
     import re
 
     from soundbite.checks import Load
@@ -129,5 +150,10 @@ def _load(text: str) -> Load:
     if not (0 < found.rate <= 1000 and 0 < found.seconds <= 600):  # noqa: PLR2004 - said below
         raise ConfigurationError(
             f"--load={text} is no RATE:DURATION.", "For example 50:30s; up to 1000 requests a second and 10m."
+        )
+    if found.seconds >= timeout:
+        raise ConfigurationError(
+            f"--load={text} takes longer than --timeout, which is {timeout:g} s.",
+            "Give --timeout more than the load takes, for example twice that.",
         )
     return found

@@ -7,6 +7,7 @@ from .model import (
     DEPLOYED,
     LOCAL,
     Check,
+    Debt,
     Evidence,
     Failed,
     Load,
@@ -20,12 +21,13 @@ from .model import (
     Wishes,
     check,
 )
-from .running import Halted, choose, hanging, load_modules, run
+from .running import Halted, choose, hanging, load_modules, run, unfinished
 
 __all__ = [
     "DEPLOYED",
     "LOCAL",
     "Check",
+    "Debt",
     "Evidence",
     "Failed",
     "Halted",
@@ -43,4 +45,5 @@ __all__ = [
     "hanging",
     "load_modules",
     "run",
+    "unfinished",
 ]

@@ -8,7 +8,27 @@ from soundbite.cloud import explained
 
 from .model import Failed, Scene
 
-_GONE = {"404", "NoSuchBucket", "NoSuchPublicAccessBlockConfiguration", "AWS.SimpleQueueService.NonExistentQueue"}
+_GONE = {"404", "NoSuchBucket", "AWS.SimpleQueueService.NonExistentQueue"}
+_LACKING = {
+    "ServerSideEncryptionConfigurationNotFoundError": "has no encryption rule",
+    "NoSuchLifecycleConfiguration": "has no lifecycle rule",
+    "NoSuchPublicAccessBlockConfiguration": "has no block of public access",
+    "NoSuchBucketPolicy": "has no policy",
+}
+"""What is not there of something that is, by AWS's codes."""
+
+_PREFIXES = {"elbv2": "elasticloadbalancing", "stepfunctions": "states"}
+"""What IAM calls services that boto3 calls otherwise (Service Authorization Reference)."""
+_ACTIONS = {
+    "s3:HeadBucket": "s3:ListBucket",
+    "s3:HeadObject": "s3:GetObject",
+    "s3:ListBuckets": "s3:ListAllMyBuckets",
+    "s3:ListObjectsV2": "s3:ListBucket",
+    "s3:GetPublicAccessBlock": "s3:GetBucketPublicAccessBlock",
+    "s3:GetBucketEncryption": "s3:GetEncryptionConfiguration",
+    "s3:GetBucketLifecycleConfiguration": "s3:GetLifecycleConfiguration",
+}
+"""Actions that IAM calls otherwise than the API (Service Authorization Reference, Amazon S3)."""
 
 
 def ask(scene: Scene, service: str, method: str, **arguments: Any) -> Any:
@@ -22,24 +42,22 @@ def ask(scene: Scene, service: str, method: str, **arguments: Any) -> Any:
         It could not be asked; of a missing permission the hint names it.
     """
     client = scene.cloud.client(service)
-    with explained(_action(service, method), scene.environment):
+    with explained(action(service, method), scene.environment):
         try:
             return getattr(client, method)(**arguments)
         except client.exceptions.ClientError as error:
-            if is_gone(error):
-                raise Failed(f"not there: {', '.join(str(each) for each in arguments.values())}") from None
+            _refuse_gone(error, arguments)
             raise
 
 
 def pages(scene: Scene, service: str, method: str, key: str, **arguments: Any) -> list[Any]:
     """Return all items of a method that answers in pages."""
     client = scene.cloud.client(service)
-    with explained(_action(service, method), scene.environment):
+    with explained(action(service, method), scene.environment):
         try:
             return [each for page in client.get_paginator(method).paginate(**arguments) for each in page.get(key, [])]
         except client.exceptions.ClientError as error:
-            if is_gone(error):
-                raise Failed(f"not there: {', '.join(str(each) for each in arguments.values())}") from None
+            _refuse_gone(error, arguments)
             raise
 
 
@@ -61,6 +79,14 @@ def is_gone(error: Any) -> bool:
     return "NotFound" in code or code in _GONE or code.startswith("NoSuch")
 
 
-def _action(service: str, method: str) -> str:
-    prefix = {"elbv2": "elasticloadbalancing", "stepfunctions": "states"}.get(service, service)
-    return f"{prefix}:{''.join(word.title() for word in method.split('_'))}"
+def action(service: str, method: str) -> str:
+    """Return what IAM calls a method of a boto3 client: the permission that it needs."""
+    called = f"{_PREFIXES.get(service, service)}:{''.join(word.title() for word in method.split('_'))}"
+    return _ACTIONS.get(called, called)
+
+
+def _refuse_gone(error: Any, arguments: dict[str, Any]) -> None:
+    if is_gone(error):
+        what = ", ".join(str(each) for each in arguments.values())
+        lacks = _LACKING.get(str(error.response["Error"]["Code"]))
+        raise Failed(f"{what} {lacks}" if lacks else f"not there: {what}") from None

@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
+from soundbite import waiting
 from soundbite.errors import Inconclusive
 from soundbite.parallel import Asked, Late
 
@@ -164,16 +165,19 @@ def call(scene: Scene, method: str, path: str, **arguments: Any) -> Answer:
     Inconclusive
         The application cannot be reached, which another check says.
     """
+    if scene.over.is_set():
+        raise Inconclusive("the time for checks is over")
     elsewhere = "://" in path
     if not elsewhere:
         require_reachable(scene)
     url = path if elsewhere else scene.url.rstrip("/") + path
     what = f"{method} {urlsplit(url).path if elsewhere else path}"
-    return within(
-        READ + 0.5,
-        lambda: _request(scene, what, method, url, arguments),
-        f"{what} got no whole answer within {READ:.0f} s",
-    )
+    with waiting.on(what):
+        return within(
+            READ + 0.5,
+            lambda: _request(scene, what, method, url, arguments),
+            f"{what} got no whole answer within {READ:.0f} s",
+        )
 
 
 def within(seconds: float, work: Callable[[], T], late: str) -> T:

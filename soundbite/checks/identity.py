@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from .asking import ask, expect
+from soundbite.cloud import explained
+from soundbite.errors import Inconclusive, SoundbiteError
+
+from .asking import expect
 from .model import Failed, Scene, Warned, check
 
 _SKEW_REFUSED = 300
@@ -46,9 +49,10 @@ def caller(scene: Scene) -> str:
 @check("identity.clock")
 def clock(scene: Scene) -> str:
     """The clock of this machine agrees with that of AWS."""
-    answered = _caller(scene)
-    there = parsedate_to_datetime(answered["ResponseMetadata"]["HTTPHeaders"]["date"])
-    skew = (answered["here"] - there).total_seconds()
+    seen = _seen(scene)
+    if seen.there is None:
+        raise seen.refused or Inconclusive("AWS answered without a date")
+    skew = (seen.here - seen.there).total_seconds()
     told = f"{abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} AWS"
     if abs(skew) >= _SKEW_REFUSED:
         raise Failed(f"this machine's clock is {told}, and AWS refuses what is signed {_SKEW_REFUSED} s off")
@@ -57,9 +61,39 @@ def clock(scene: Scene) -> str:
     return told if abs(skew) >= 1 else "the same as that of AWS, to the second"
 
 
+class _Seen(NamedTuple):
+    """What AWS says of who asks, or why it refuses to; and its clock and ours at that moment."""
+
+    caller: dict[str, Any]
+    refused: SoundbiteError | None
+    there: datetime | None
+    here: datetime
+
+
 def _caller(scene: Scene) -> dict[str, Any]:
-    def find() -> dict[str, Any]:
-        answer = dict(ask(scene, "sts", "get_caller_identity"))
-        return {**answer, "here": datetime.now(UTC)}
+    seen = _seen(scene)
+    if seen.refused is not None:
+        raise seen.refused
+    return seen.caller
+
+
+def _seen(scene: Scene) -> _Seen:
+    def find() -> _Seen:
+        client = scene.cloud.client("sts")
+        caller, refused = {}, None
+        try:
+            with explained("sts:GetCallerIdentity", scene.environment):
+                try:
+                    caller = answered = dict(client.get_caller_identity())
+                except client.exceptions.ClientError as error:
+                    # AWS tells the time even to whom it refuses because of his clock.
+                    answered = error.response
+                    raise
+        except SoundbiteError as error:
+            if not isinstance(error.__context__, client.exceptions.ClientError):
+                raise
+            refused = error
+        date = answered.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
+        return _Seen(caller, refused, parsedate_to_datetime(date) if date else None, datetime.now(UTC))
 
     return scene.once("caller", find)

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
+from soundbite import waiting
+from soundbite.errors import ConfigurationError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
@@ -94,6 +97,23 @@ class Wishes:
     load: Load = SHORT_PROBE
 
 
+@dataclass(frozen=True, eq=False)
+class Debt:
+    """What a check has made and must take away again.
+
+    Attributes
+    ----------
+    what:
+        What it is, for whoever must take it away by hand.
+    undo:
+        Takes it away, and returns why that was not possible; empty: it is gone.
+    """
+
+    check: str
+    what: str
+    undo: Callable[[], str]
+
+
 class Scene:
     """What a check gets to look at.
 
@@ -107,6 +127,8 @@ class Scene:
         Whether the environment was loaded with the rehearsal layer.
     until:
         When all checks must be done, by `time.monotonic`: who waits may give up before that, and say for whom.
+    over:
+        Set when nothing waits for checks any more: what is begun then, nobody would take away.
     """
 
     def __init__(
@@ -126,8 +148,26 @@ class Scene:
         self.wishes = wishes or Wishes()
         self.rehearsal = rehearsal
         self.until = math.inf
+        self.over = threading.Event()
         self._facts: dict[str, _Fact[Any]] = {}
         self._naming = threading.Lock()
+        self._debts: list[Debt] = []
+
+    def owe(self, debt: Debt) -> None:
+        """Say what must be taken away, before it is made: a check that hangs or is interrupted cannot do it itself."""
+        with self._naming:
+            self._debts.append(debt)
+
+    def settle(self, debt: Debt) -> None:
+        """Say that it is gone, or that the check has told what is left of it."""
+        with self._naming:
+            if debt in self._debts:
+                self._debts.remove(debt)
+
+    def debts(self) -> list[Debt]:
+        """Return what has not been taken away yet."""
+        with self._naming:
+            return list(self._debts)
 
     def once(self, name: str, find: Callable[[], T]) -> T:
         """Return a fact that several checks need: found by the first of them, and awaited by the others.
@@ -170,20 +210,27 @@ class _Fact(Generic[T]):
     def __init__(self, find: Callable[[], T]) -> None:
         self._find = find
         self._finding = threading.Lock()
+        self._finder: int | None = None
         self._found: list[T] = []
         self._failure: Exception | None = None
 
     def get(self) -> T:
-        with self._finding:
+        # Whoever waits here waits for what the finder waits for.
+        with waiting.on(lambda: waiting.told(self._finder)):
+            self._finding.acquire()
+        try:
             if self._failure is not None:
                 raise self._failure
             if not self._found:
+                self._finder = threading.get_ident()
                 try:
                     self._found.append(self._find())
                 except Exception as error:
                     self._failure = error
                     raise
             return self._found[0]
+        finally:
+            self._finding.release()
 
 
 LOCAL, DEPLOYED = "local", "deployed"
@@ -208,6 +255,8 @@ class Check:
         Whether `inv health` runs it.
     alone:
         Whether it would disturb others: it runs after them, by itself.
+    last:
+        Whether it uses up what others need: it runs by itself, after all of them.
     """
 
     id: str
@@ -218,6 +267,7 @@ class Check:
     patience: float = 0.0
     quick: bool = False
     alone: bool = False
+    last: bool = False
 
     @property
     def group(self) -> str:
@@ -267,6 +317,55 @@ class Registry:
 
     checks: dict[str, Check] = field(default_factory=dict)
 
+    def add(self, check: Check) -> None:
+        """Take a check; again, where its module is imported again.
+
+        Raises
+        ------
+        ConfigurationError
+            Its id has no group, or is that of another check: one of them would never run.
+        """
+        group, _, name = check.id.partition(".")
+        if not group or not name:
+            raise ConfigurationError(
+                f"The check {check.id!r} ({_where(check)}) has no group.", "Call it group.name, for example api.search."
+            )
+        known = self.checks.get(check.id)
+        if known is not None and _where(known) != _where(check):
+            raise ConfigurationError(
+                f"There are two checks {check.id}: {_where(known)} and {_where(check)}.", "Give one another id."
+            )
+        self.checks[check.id] = check
+
+    def require_environments(self, names: Sequence[str]) -> None:
+        """Refuse checks for environments that there are not: they would be skipped everywhere.
+
+        Parameters
+        ----------
+        names:
+            Those that there are.
+
+        Raises
+        ------
+        ConfigurationError
+            A check is for another.
+        """
+        known = {*names, LOCAL, DEPLOYED}
+        for each in self.checks.values():
+            unknown = [name for name in each.environments if name not in known]
+            if unknown:
+                raise ConfigurationError(
+                    f"The check {each.id} ({_where(each)}) is for {', '.join(unknown)}, which is no environment.",
+                    f"There are {', '.join([*names, LOCAL, DEPLOYED])}.",
+                )
+
+
+def _where(check: Check) -> str:
+    """Return where a check is defined: its module, its function, and its line."""
+    code = getattr(check.function, "__code__", None)
+    line = f", line {code.co_firstlineno}" if code is not None else ""
+    return f"{check.function.__module__}.{getattr(check.function, '__qualname__', '')}{line}"
+
 
 REGISTRY = Registry()
 
@@ -280,6 +379,7 @@ def check(
     patience: float = 0.0,
     quick: bool = False,
     alone: bool = False,
+    last: bool = False,
 ) -> Callable[[Callable[[Scene], str | Evidence]], Callable[[Scene], str | Evidence]]:
     """Define a check; its docstring's first line is its title.
 
@@ -299,10 +399,17 @@ def check(
         Whether `inv health` runs it.
     alone:
         Whether it would disturb others: it runs after them, by itself.
+    last:
+        Whether it uses up what others need: it runs by itself, after all of them.
+
+    Raises
+    ------
+    ConfigurationError
+        The id has no group, or another check has it.
     """
 
     def register(function: Callable[[Scene], str | Evidence]) -> Callable[[Scene], str | Evidence]:
-        REGISTRY.checks[id] = Check(id, function, deadline, severity, tuple(environments), patience, quick, alone)
+        REGISTRY.add(Check(id, function, deadline, severity, tuple(environments), patience, quick, alone or last, last))
         return function
 
     return register

@@ -11,12 +11,14 @@ from soundbite.infrastructure import alarms as alarms_of
 from soundbite.platforms import hosts
 
 from .asking import ask, expect, pages
-from .model import DEPLOYED, Failed, Scene, Severity, Skipped, check
+from .model import DEPLOYED, Failed, Scene, Severity, Skipped, Warned, check
 
 _RECENT = 900
 """Seconds of log lines that are looked through."""
 _MOST = 2000
-"""Lines that are looked through."""
+"""Lines of a log that are looked through."""
+_FEW = 3
+"""Errors that somebody should look at; with more of them something is broken."""
 _ERROR = re.compile(r'"level":\s*"(error|fatal)"|\bERROR\b|Task timed out|^\w*Error: ')
 """Lines of ours, of Lambda's runtimes, of Lambda itself, and of an exception as it is printed."""
 _PATTERN = '?ERROR ?"\\"error\\"" ?"\\"fatal\\"" ?"Task timed out" ?"Error:"'
@@ -25,7 +27,7 @@ _PATTERN = '?ERROR ?"\\"error\\"" ?"\\"fatal\\"" ?"Task timed out" ?"Error:"'
 
 @check("monitoring.alarms")
 def alarms(scene: Scene) -> str:
-    """Every resource has an alarm."""
+    """Every resource that the application uses has an alarm."""
     watched = {
         (each["Namespace"], dimension["Value"])
         for each in _alarms(scene)
@@ -86,44 +88,34 @@ def dashboard(scene: Scene) -> str:
     return name
 
 
-@check("monitoring.errors", severity=Severity.WARNING)
+@check("monitoring.errors")
 def errors(scene: Scene) -> str:
-    """The processor's log has had no errors of late."""
-    group = _group(scene)
+    """The logs of the processor, and of tasks on ECS, have had no errors of late."""
     found: list[str] = []
     seen = 0
-    # The emulator knows no patterns of several terms; there all lines are looked through.
-    more: dict[str, Any] = {} if scene.environment.emulated else {"filterPattern": _PATTERN}
-    while seen < _MOST:
-        answer = ask(
-            scene,
-            "logs",
-            "filter_log_events",
-            logGroupName=group,
-            startTime=int((time.time() - _RECENT) * 1000),
-            limit=min(1000, _MOST - seen),
-            **more,
-        )
-        events = answer.get("events", [])
-        seen += len(events)
-        found += [each["message"].strip() for each in events if _ERROR.search(each["message"])]
-        if not answer.get("nextToken"):
-            break
-        more |= {"nextToken": answer["nextToken"]}
+    unread = []
+    for group in _groups(scene):
+        lines, whole = _recent(scene, group)
+        seen += len(lines)
+        found += [line for line in lines if _ERROR.search(line)]
+        if not whole:
+            unread.append(group)
+    minutes = _RECENT // 60
     if found:
-        raise Failed(f"{len(found)} errors within {_RECENT // 60} minutes, the last: {found[-1][:300]}")
-    if seen >= _MOST:
-        raise Inconclusive(f"none in the first {seen} lines of {_RECENT // 60} minutes, and there are more")
-    return f"none in {seen} lines of {_RECENT // 60} minutes"
+        told = f"{len(found)} errors within {minutes} minutes, the last: {found[-1][:300]}"
+        if len(found) > _FEW:
+            raise Failed(told)
+        raise Warned(told)
+    if unread:
+        raise Inconclusive(f"none in the first {seen} lines of {minutes} minutes, and {', '.join(unread)} has more")
+    return f"none in {seen} lines of {minutes} minutes"
 
 
 @check("monitoring.retention")
 def retention(scene: Scene) -> str:
     """Logs are kept as long as configured, and not for ever (LOGS_RETENTION_DAYS)."""
     wanted = scene.environment.logs.retention_days
-    needed = {_group(scene)}
-    if scene.environment.workflow.platform == "ecs":
-        needed.add(scene.output("Service.LogGroupName"))
+    needed = set(_groups(scene))
     names = needed | {f"/aws/lambda/{scene.output('Compute.FunctionName')}"}
     groups = {
         each["logGroupName"]: each.get("retentionInDays")
@@ -142,7 +134,35 @@ def _alarms(scene: Scene) -> list[dict[str, Any]]:
     return scene.once("alarms", lambda: alarms_of.describe(scene.cloud))
 
 
-def _group(scene: Scene) -> str:
-    if scene.environment.processor.artifact is None:
-        raise Skipped("there is no processor (PROCESSOR_ARTIFACT is empty)")
-    return scene.output("Compute.LogGroupName")
+def _groups(scene: Scene) -> list[str]:
+    """Return the log groups of what runs at AWS."""
+    found = []
+    if scene.environment.processor.artifact is not None:
+        found.append(scene.output("Compute.LogGroupName"))
+    if scene.environment.workflow.platform == "ecs":
+        found.append(scene.output("Service.LogGroupName"))
+    if not found:
+        raise Skipped("there is no processor (PROCESSOR_ARTIFACT is empty), and no tasks of ECS")
+    return found
+
+
+def _recent(scene: Scene, group: str) -> tuple[list[str], bool]:
+    """Return the lines of late that may be errors, and whether those are all."""
+    found: list[str] = []
+    # The emulator knows no patterns of several terms; there all lines are looked through.
+    more: dict[str, Any] = {} if scene.environment.emulated else {"filterPattern": _PATTERN}
+    while len(found) < _MOST:
+        answer = ask(
+            scene,
+            "logs",
+            "filter_log_events",
+            logGroupName=group,
+            startTime=int((time.time() - _RECENT) * 1000),
+            limit=min(1000, _MOST - len(found)),
+            **more,
+        )
+        found += [each["message"].strip() for each in answer.get("events", [])]
+        if not answer.get("nextToken"):
+            return found, True
+        more |= {"nextToken": answer["nextToken"]}
+    return found, False

@@ -10,12 +10,15 @@ import math
 import threading
 import time
 from contextlib import suppress
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from soundbite.errors import Inconclusive
 
-from .calling import client, require_reachable
+from .calling import READ, client, require_reachable
 from .model import Evidence, Failed, Load, Scene, check
+
+if TYPE_CHECKING:
+    import httpx
 
 _FEWEST = 20
 """Answers from which on a 95th percentile says something."""
@@ -25,6 +28,10 @@ _KEPT = 1000
 _DEADLINE = 660.0
 """Seconds: the longest --load and its last answers. What ends all checks earlier is --timeout."""
 _SLOWEST_START = 30.0
+_LATE = 5.0
+"""Seconds that the last request may be late, where the answers to others keep all threads busy."""
+_LARGEST = 1024 * 1024
+"""Bytes of an answer that are read."""
 
 
 class Probe(NamedTuple):
@@ -35,7 +42,7 @@ class Probe(NamedTuple):
     latencies:
         Of the requests that were answered 200, in milliseconds, in the order of their answers.
     errors:
-        How many were not, with the reasons by count.
+        How many were not, or could not even be sent, with the reasons by count.
     """
 
     latencies: list[float]
@@ -44,7 +51,7 @@ class Probe(NamedTuple):
 
     @property
     def requests(self) -> int:
-        """How many were sent."""
+        """How many there were to be."""
         return len(self.latencies) + self.errors
 
     def percentile(self, share: float) -> float:
@@ -85,7 +92,7 @@ def errors(scene: Scene) -> Evidence:
     """No more requests fail than BUDGET_ERRORS allows."""
     probe, allowed = _probe(scene), scene.environment.budget.errors
     if probe.requests < _FEWEST:
-        raise Inconclusive(f"only {probe.requests} requests were sent: too few for a share")
+        raise Inconclusive(f"only {probe.requests} requests were to be sent: too few for a share")
     share = 100 * probe.errors / probe.requests
     text = f"{probe.errors} of {probe.requests} requests failed, {share:.3g}%"
     data = {"errors": probe.errors, "requests": probe.requests, "reasons": probe.reasons}
@@ -115,13 +122,14 @@ class _Asking:
         self._total = max(1, round(load.rate * load.seconds))
         self._numbers = itertools.count()
         self._began = 0.0
-        self._end = load.seconds + 5.0
+        self._end = load.seconds + _LATE
         self._latencies: list[float] = []
         self._reasons: dict[str, int] = {}
         self._noting = threading.Lock()
+        self._sent = 0
 
     def probe(self) -> Probe:
-        """Send them all."""
+        """Send them all; those that could not be sent, and those without an answer in the end, are errors."""
         # So many that requests which take all of their budget still leave a thread free for the next.
         slow = max(0.25, min(1.0, self._scene.environment.budget.p95))
         count = min(_MOST_THREADS, self._total, math.ceil(self._rate * slow) + 1)
@@ -129,9 +137,17 @@ class _Asking:
         threads = [threading.Thread(target=self._ask, args=(ready,), daemon=True) for _ in range(count)]
         for each in threads:
             each.start()
+        # A header that drips knows no time-out.
+        until = time.monotonic() + _SLOWEST_START + self._end + READ + 1.0
         for each in threads:
-            each.join()
-        return Probe(self._latencies, sum(self._reasons.values()), self._reasons)
+            each.join(max(0.0, until - time.monotonic()))
+            until = min(until, (self._began or math.inf) + self._end + READ + 1.0)
+        with self._noting:
+            latencies, reasons = list(self._latencies), dict(self._reasons)
+            unanswered = self._sent - len(latencies) - sum(reasons.values())
+            unsent = self._total - self._sent
+        reasons |= {why: number for why, number in (("no whole answer", unanswered), ("not sent", unsent)) if number}
+        return Probe(latencies, sum(reasons.values()), reasons)
 
     def _begin(self) -> None:
         self._began = time.monotonic()
@@ -142,17 +158,23 @@ class _Asking:
         path = self._scene.environment.app.health_path
         with client(self._scene) as asking:
             with suppress(httpx.HTTPError):
-                asking.get(path)  # connects; what that takes is no answer's latency
-            ready.wait(_SLOWEST_START)
+                _answered(asking, path)  # connects; what that takes is no answer's latency
+            try:
+                ready.wait(_SLOWEST_START)
+            except threading.BrokenBarrierError:
+                # One never connected; the others begin without it.
+                with self._noting:
+                    self._began = self._began or time.monotonic()
             while (number := next(self._numbers)) < self._total:
                 late = time.monotonic() - self._began
                 if late > self._end:
                     return
                 time.sleep(max(0.0, number / self._rate - late))
                 sent = time.monotonic()
+                with self._noting:
+                    self._sent += 1
                 try:
-                    status = asking.get(path).status_code
-                    reason = "" if status == httpx.codes.OK else f"status {status}"
+                    reason = _answered(asking, path)
                 except httpx.HTTPError as error:
                     reason = type(error).__name__
                 took = 1000 * (time.monotonic() - sent)
@@ -161,3 +183,17 @@ class _Asking:
                         self._reasons[reason] = self._reasons.get(reason, 0) + 1
                     else:
                         self._latencies.append(took)
+
+
+def _answered(asking: httpx.Client, path: str) -> str:
+    """Ask, and read a whole answer of a bounded size in a bounded time; return what is wrong with it."""
+    until = time.monotonic() + READ
+    size = 0
+    with asking.stream("GET", path) as response:
+        for part in response.iter_raw():
+            size += len(part)
+            if size > _LARGEST:
+                return f"more than {_LARGEST // 1024} KiB"
+            if time.monotonic() > until:
+                return "no whole answer"
+        return "" if response.status_code == 200 else f"status {response.status_code}"  # noqa: PLR2004 - OK

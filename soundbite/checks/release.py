@@ -1,22 +1,27 @@
-"""What runs is what the ledger says: on every host, and behind the processor's alias."""
+"""What runs is what the ledger says: on every host, and behind the processor's alias.
+
+On this machine, where no ledger knows of it: what was built.
+"""
 
 from __future__ import annotations
 
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from soundbite import secrets
-from soundbite.errors import Inconclusive, SoundbiteError
+from soundbite.errors import ConfigurationError, Inconclusive, SoundbiteError
 from soundbite.infrastructure import functions
 from soundbite.parallel import Asked, Late
 from soundbite.platforms import hosts, platform
 from soundbite.releases import Ledger, Lock
 from soundbite.releases.lock import HELD, INTERRUPTED
 
-from .model import DEPLOYED, Failed, Scene, Skipped, Warned, check
+from .model import DEPLOYED, LOCAL, Failed, Scene, Skipped, Warned, check
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from soundbite.platforms.hosts import Remote
     from soundbite.releases import Deployment
 
@@ -91,9 +96,9 @@ def lock(scene: Scene) -> str:
 def on_hosts(scene: Scene) -> str:
     """Every host, or the ECS service, serves the deployment that the ledger says, and is healthy."""
     wanted = serving(scene).id
-    problems = []
-    statuses = _statuses(scene)
-    for name, told in statuses.items():
+    problems = _missing(scene)
+    asked = _statuses(scene)
+    for name, told in asked.told.items():
         found = told.get("serving") or {}
         if found.get("deployment") != wanted:
             problems.append(f"{name} serves {found.get('deployment') or 'nothing'}, not {wanted}")
@@ -104,9 +109,8 @@ def on_hosts(scene: Scene) -> str:
             )
         if told.get("proxy", "running") != "running":
             problems.append(f"{name}: its proxy is {told['proxy']}")
-    if problems:
-        raise Failed("; ".join(problems))
-    return f"{', '.join(statuses)} serve {wanted}"
+    asked.judge(problems)
+    return f"{', '.join(asked.told)} serve {wanted}"
 
 
 @check("release.digest", environments=_ONLY)
@@ -114,12 +118,12 @@ def digest(scene: Scene) -> str:
     """Every host, or the ECS service, runs the image whose digest the ledger says."""
     wanted = serving(scene).image.rpartition("@")[2]
     problems = []
-    for name, told in _statuses(scene).items():
+    asked = _statuses(scene)
+    for name, told in asked.told.items():
         image = str((told.get("serving") or {}).get("image") or "nothing")
         if image.rpartition("@")[2] != wanted:
             problems.append(f"{name} runs {image}, not {wanted}")
-    if problems:
-        raise Failed("; ".join(problems))
+    asked.judge(problems)
     return wanted
 
 
@@ -127,9 +131,12 @@ def digest(scene: Scene) -> str:
 def restarts(scene: Scene) -> str:
     """No host's container was restarted since it was deployed."""
     _require_hosts(scene, "ECS replaces tasks and restarts none")
-    counts = {name: int((told.get("serving") or {}).get("restarts") or 0) for name, told in _statuses(scene).items()}
-    if any(counts.values()):
-        raise Warned(", ".join(f"{name}: {count} restarts" for name, count in counts.items() if count))
+    asked = _statuses(scene)
+    counts = {name: int((told.get("serving") or {}).get("restarts") or 0) for name, told in asked.told.items()}
+    told = ", ".join(f"{name}: {count} restarts" for name, count in counts.items() if count)
+    asked.require_all(told)
+    if told:
+        raise Warned(told)
     return "none"
 
 
@@ -137,9 +144,11 @@ def restarts(scene: Scene) -> str:
 def room(scene: Scene) -> str:
     """Every host has room for the next image."""
     _require_hosts(scene, "every task has a disk of its own")
-    free = {name: int(told["free"]) for name, told in _statuses(scene).items()}
+    asked = _statuses(scene)
+    free = {name: int(told["free"]) for name, told in asked.told.items()}
     low = {name: bytes_ for name, bytes_ in free.items() if bytes_ < _LEAST_FREE}
     told = ", ".join(f"{name} {bytes_ / 2**30:.1f} GiB free" for name, bytes_ in (low or free).items())
+    asked.require_all(told if low else "")
     if low:
         raise Warned(told)
     return told
@@ -171,48 +180,118 @@ def current_secrets(scene: Scene) -> str:
     return f"{len(had)} secrets"
 
 
+@check("release.container", environments=(LOCAL,))
+def in_container(scene: Scene) -> str:
+    """The application's container runs the image that was built for it."""
+    from soundbite.platforms import room as rooms
+    from soundbite.platforms.containers import Containers
+
+    room = rooms.of(scene.environment)
+    if not isinstance(room, Containers):
+        raise Skipped("it runs from its source, without containers")
+    name, built, runs = room.images()
+    again = f"inv dev.down --env={scene.environment.name}, and bring it up again"
+    if not runs:
+        raise Failed(f"there is no container of {name}: {again}")
+    if not built:
+        raise Failed(f"the image {name} is gone, and its container runs {runs}: {again}")
+    if runs != built:
+        raise Failed(f"the container runs {runs}, and {name} is {built}: {again}")
+    return f"{name}, {runs}"
+
+
 def _require_hosts(scene: Scene, why: str) -> None:
     if scene.environment.workflow.platform != "hosts":
         raise Skipped(f"PLATFORM={scene.environment.workflow.platform}: {why}")
 
 
-def _statuses(scene: Scene) -> dict[str, dict[str, Any]]:
-    """Return what each host tells of itself, or the ECS service, by its name.
+def _missing(scene: Scene) -> list[str]:
+    """Return which hosts there should be that do not run: nothing can be asked of them, and they serve nobody.
 
     Raises
     ------
-    Inconclusive
-        One is out of reach.
+    Failed
+        None runs.
     """
+    if scene.environment.workflow.platform != "hosts" or scene.environment.hosts.listed:
+        return []
+    problems = [f"{name} is {state}" for name, state in hosts.astray(scene.cloud)]
+    try:
+        found = len(hosts.find(scene.cloud))
+    except ConfigurationError as error:
+        raise Failed("; ".join([error.message, *problems])) from None
+    wanted = scene.environment.hosts.count
+    if found < wanted:
+        problems.insert(0, f"{found} of the {wanted} hosts that HOSTS_COUNT asks for run")
+    return problems
+
+
+class _Asked(NamedTuple):
+    """What each host, or the ECS service, tells of itself by its name, and of whom there is no answer, and why."""
+
+    told: dict[str, dict[str, Any]]
+    silent: Sequence[str] = ()
+    hint: str = ""
+
+    def judge(self, problems: Sequence[str]) -> None:
+        """Refuse what is wrong with those that answered, whoever else is silent.
+
+        Raises
+        ------
+        Failed
+            Something is; the silent ones are named, too.
+        Inconclusive
+            Nothing is known to be, but not all have answered.
+        """
+        if problems:
+            raise Failed("; ".join([*problems, *self.silent]))
+        self.require_all()
+
+    def require_all(self, found: str = "") -> None:
+        """Refuse to judge by some of them only.
+
+        Parameters
+        ----------
+        found:
+            What the others told that somebody should look at.
+
+        Raises
+        ------
+        Inconclusive
+            Not all have answered.
+        """
+        if self.silent:
+            raise Inconclusive("; ".join([*self.silent, *([found] if found else [])]), self.hint)
+
+
+def _statuses(scene: Scene) -> _Asked:
     on_hosts = scene.environment.workflow.platform == "hosts"
     return scene.once("statuses", lambda: _asked(scene) if on_hosts else _looked(scene))
 
 
-def _looked(scene: Scene) -> dict[str, dict[str, Any]]:
+def _looked(scene: Scene) -> _Asked:
     with platform.of(scene.cloud) as found:
         found.find()
-        return found.look()
+        return _Asked(found.look())
 
 
-def _asked(scene: Scene) -> dict[str, dict[str, Any]]:
+def _asked(scene: Scene) -> _Asked:
     began = time.monotonic()
     until = min(began + _HOST_TIMEOUT, scene.until - _LAST_WORD)
     remotes = hosts.Remotes(hosts.find(scene.cloud), scene.environment)
     asked = {each.host.name: Asked(partial(_look, each), each.host.name) for each in remotes.all}
     found: dict[str, dict[str, Any]] = {}
-    problems, silent = [], []
+    problems, late = [], []
     for name, each in asked.items():
         try:
             found[name] = each.result(until)
         except Late:
-            silent.append(name)
+            late.append(name)
         except SoundbiteError as error:
             problems.append(error.message)
-    if silent:
-        problems.append(f"no answer of {', '.join(silent)} within {until - began:.0f} s")
-    if problems:
-        raise Inconclusive("; ".join(problems), f"inv hosts.ping --env={scene.environment.name}")
-    return dict(sorted(found.items()))
+    if late:
+        problems.append(f"no answer of {', '.join(late)} within {until - began:.0f} s")
+    return _Asked(dict(sorted(found.items())), problems, f"inv hosts.ping --env={scene.environment.name}")
 
 
 def _look(remote: Remote) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from soundbite.errors import Inconclusive
+from soundbite.errors import Inconclusive, SoundbiteError
 
 from .asking import ask, expect, pages
 from .model import LOCAL, Failed, NotYet, Scene, Skipped, Warned, check
@@ -16,6 +16,8 @@ _DEEP = 1000
 """Messages waiting that somebody should look at."""
 _OLD = 300.0
 """Seconds that a message may wait; the alarm QueueAge has the same."""
+TTL_ATTRIBUTE = "expiresAt"
+"""The attribute of the stack Database's table that says when an item's time is over."""
 _DRAINED = 10.0
 """Seconds within which messages of unknown age should be taken."""
 _POLL = 0.3
@@ -34,7 +36,8 @@ def table_ttl(scene: Scene) -> str:
     found = ask(scene, "dynamodb", "describe_time_to_live", TableName=name)["TimeToLiveDescription"]
     if found["TimeToLiveStatus"] not in {"ENABLED", "ENABLING"}:
         raise Failed(f"TTL of {name} is {found['TimeToLiveStatus']}: nothing in it is ever deleted")
-    return f"by {found.get('AttributeName')}, TABLE_TTL_DAYS={scene.environment.table.ttl_days}"
+    expect(f"the attribute that TTL of {name} goes by", found.get("AttributeName"), TTL_ATTRIBUTE)
+    return f"by {TTL_ATTRIBUTE}, TABLE_TTL_DAYS={scene.environment.table.ttl_days}"
 
 
 @check("resources.table_backup")
@@ -69,6 +72,8 @@ def bucket_encryption(scene: Scene) -> str:
     """What lies in the bucket is encrypted."""
     name = scene.output("Storage.BucketName")
     found = ask(scene, "s3", "get_bucket_encryption", Bucket=name)["ServerSideEncryptionConfiguration"]["Rules"]
+    if not found:
+        raise Failed(f"{name} has no encryption rule")
     return ", ".join(each["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] for each in found)
 
 
@@ -117,7 +122,7 @@ def queue_depth(scene: Scene) -> str:
             raise Warned(told)
         if waiting == 0:
             return told
-        oldest = _oldest(scene)
+        oldest = _oldest(scene, "Queue.QueueName")
         if oldest is not None:
             told += f", the oldest for {oldest:.0f} s"
             if oldest > _OLD:
@@ -136,7 +141,12 @@ def dead_letters(scene: Scene) -> str:
     attributes = _queue(scene, "Queue.DeadLetterQueueUrl")
     count = int(attributes["ApproximateNumberOfMessages"]) + int(attributes["ApproximateNumberOfMessagesNotVisible"])
     if count:
-        raise Failed(f"{count} messages could not be processed: {scene.output('Queue.DeadLetterQueueUrl')}")
+        try:
+            oldest = _oldest(scene, "Queue.DeadLetterQueueName")
+        except (Failed, SoundbiteError):
+            oldest = None  # they lie there all the same
+        since = f"the oldest for {oldest:.0f} s" if oldest is not None else "since when, CloudWatch has no data of"
+        raise Failed(f"{count} messages could not be processed, {since}: {scene.output('Queue.DeadLetterQueueUrl')}")
     return "empty"
 
 
@@ -223,8 +233,8 @@ def _queue(scene: Scene, output: str) -> dict[str, str]:
     return scene.once(f"queue {url}", find)
 
 
-def _oldest(scene: Scene) -> float | None:
-    """Return the age in seconds of the oldest message, as CloudWatch has it; None where it has no data."""
+def _oldest(scene: Scene, queue: str) -> float | None:
+    """Return the age in seconds of a queue's oldest message, as CloudWatch has it; None where it has no data."""
     now = datetime.now(UTC)
     found: list[dict[str, Any]] = ask(
         scene,
@@ -232,7 +242,7 @@ def _oldest(scene: Scene) -> float | None:
         "get_metric_statistics",
         Namespace="AWS/SQS",
         MetricName="ApproximateAgeOfOldestMessage",
-        Dimensions=[{"Name": "QueueName", "Value": scene.output("Queue.QueueName")}],
+        Dimensions=[{"Name": "QueueName", "Value": scene.output(queue)}],
         StartTime=now - timedelta(minutes=10),
         EndTime=now,
         Period=60,

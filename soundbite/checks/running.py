@@ -3,35 +3,47 @@
 from __future__ import annotations
 
 import importlib
+import math
 import queue
 import sys
 import threading
 import time
+from dataclasses import replace
 from difflib import get_close_matches
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from soundbite import paths
-from soundbite.errors import ConfigurationError, Interrupted, SoundbiteError
+from soundbite import environment, paths, waiting
+from soundbite.errors import ConfigurationError, Inconclusive, Interrupted, SoundbiteError
+from soundbite.parallel import Asked, Late
 
 from .model import REGISTRY, Check, Evidence, Failed, NotYet, Outcome, Scene, Severity, Skipped, Verdict, Warned
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 _PAUSE, _LONGEST_PAUSE = 0.2, 2.0
 _THREAD = "check "
+_TIDYING, _TIDYING_AFTER_SIGNAL = 0.45, 4.0
+"""Seconds for taking away what checks left that were given up: beyond the end that was given, and after a signal."""
 OWN = ("identity", "config", "stacks", "resources", "release", "api", "performance", "monitoring", "security")
 """The modules of this package that define checks, in the order of reports."""
 
 
-def load_modules(names: Sequence[str]) -> None:
+def load_modules(names: Sequence[str], until: float = math.inf) -> None:
     """Import the modules that define checks: our own, then an application's (CHECKS in the env file).
+
+    Parameters
+    ----------
+    until:
+        When an application's must be there, by `time.monotonic`.
 
     Raises
     ------
     ConfigurationError
-        A module is not there, or fails to import.
+        A module is not there, or fails to import; or a check is for an environment that there is not.
+    Inconclusive
+        It is not imported in time.
     """
     for name in OWN:
         importlib.import_module(f"soundbite.checks.{name}")
@@ -39,12 +51,30 @@ def load_modules(names: Sequence[str]) -> None:
         sys.path.insert(0, str(paths.ROOT))
     for name in names:
         try:
-            importlib.import_module(name)
+            if math.isinf(until):
+                _import(name)
+            else:
+                Asked(partial(_import, name), name, thread=f"{_THREAD}module {name}").result(until)
+        except Late:
+            raise Inconclusive(
+                f"CHECKS names {name}, which is still being imported when the time for all checks is over.",
+                "Let it ask nobody while it is imported; a check asks when it is run.",
+            ) from None
+        except ConfigurationError as error:
+            raise ConfigurationError(f"CHECKS names {name}: {error.message}", error.hint) from None
         except Exception as error:  # noqa: BLE001 - somebody's module may fail in any way
             raise ConfigurationError(
                 f"CHECKS names {name}, which cannot be imported: {type(error).__name__}: {error}",
                 "It is a Python module below the checkout.",
             ) from None
+    REGISTRY.require_environments(environment.order())
+
+
+def _import(name: str) -> None:
+    try:
+        importlib.import_module(name)
+    except SystemExit as error:
+        raise ImportError(f"it ends the process ({error!r})") from None
 
 
 def choose(only: Sequence[str] = (), skip: Sequence[str] = ()) -> list[Check]:
@@ -83,7 +113,7 @@ def choose(only: Sequence[str] = (), skip: Sequence[str] = ()) -> list[Check]:
 def run(
     checks: Sequence[Check], scene: Scene, *, within: float = 600.0, tell: Callable[[Verdict], None] | None = None
 ) -> list[Verdict]:
-    """Run checks: all at once, then one after another those that must be alone.
+    """Run checks: all at once, then one after another those that must be alone, and at the end those that must be last.
 
     Parameters
     ----------
@@ -103,19 +133,72 @@ def run(
         It was interrupted; the exception has the verdicts so far, the others are inconclusive.
     """
     scene.until = time.monotonic() + within
+    scene.over.clear()
     running = _Running(scene, tell or _nobody, scene.until)
+    interrupted: Interrupted | None = None
     try:
         running.together([each for each in checks if not each.alone])
-        for each in checks:
-            if each.alone:
-                running.together([each])
-    except Interrupted as interrupted:
-        raise Halted(interrupted, running.verdicts(checks, "interrupted before it was done")) from None
-    return running.verdicts(checks, f"not begun within {within:.0f} s")
+        for each in sorted((each for each in checks if each.alone), key=lambda each: each.last):
+            running.together([each])
+    except Interrupted as signal:
+        interrupted = signal
+    scene.over.set()
+    why = "interrupted before it was done" if interrupted else f"not begun within {within:.0f} s"
+    verdicts = running.verdicts(checks, why)
+    try:
+        left = tidied(scene, _TIDYING_AFTER_SIGNAL if interrupted else _TIDYING)
+    except Interrupted as signal:
+        interrupted = signal
+        left = tidied(scene, _TIDYING_AFTER_SIGNAL)
+    verdicts = [
+        replace(each, message=f"{each.message}; left behind: {left[each.check]}") if each.check in left else each
+        for each in verdicts
+    ]
+    if interrupted:
+        raise Halted(interrupted, verdicts)
+    return verdicts
+
+
+def tidied(scene: Scene, seconds: float) -> dict[str, str]:
+    """Take away what checks have made and not taken away themselves.
+
+    Parameters
+    ----------
+    seconds:
+        How long that may take.
+
+    Returns
+    -------
+    dict
+        What is left and why, by the check's id.
+    """
+    until = time.monotonic() + seconds
+    work = [(debt, Asked(debt.undo, debt.what)) for debt in scene.debts()]
+    left: dict[str, list[str]] = {}
+    for debt, asked in work:
+        try:
+            problem = asked.result(until)
+        except Late:
+            problem = f"not taken away within {seconds:.1f} s"
+        except Exception as error:  # noqa: BLE001 - whatever it is, the thing is still there
+            problem = str(error)
+        if problem and debt in scene.debts():
+            left.setdefault(debt.check, []).append(f"{debt.what}: {problem}")
+        else:
+            scene.settle(debt)
+    return {check: "; ".join(each) for check, each in left.items()}
+
+
+def unfinished(checks: Sequence[Check], found: Mapping[str, Verdict], why: str) -> list[Verdict]:
+    """Return a verdict for each check, of those that are not found an inconclusive one that says why."""
+    return [found.get(each.id) or Verdict(each.id, Outcome.INCONCLUSIVE, why, 0.0, each.title) for each in checks]
 
 
 def hanging() -> bool:
-    """Tell whether a check that was given up still runs; a pool that it waits for keeps the process from ending."""
+    """Tell whether a check, or the import of one, still runs though it was given up.
+
+    A pool that it waits for keeps the process from ending.
+    """
     return any(each.name.startswith(_THREAD) for each in threading.enumerate())
 
 
@@ -134,6 +217,7 @@ class _Running:
         self._tell = tell
         self._end = end
         self._found: dict[str, Verdict] = {}
+        self._threads: dict[str, threading.Thread] = {}
 
     def together(self, checks: Sequence[Check]) -> None:
         """Run checks at once; return when each is done or late."""
@@ -145,7 +229,8 @@ class _Running:
         for each in checks:
             # Daemons: what hangs in one ends with the process.
             job = partial(self._judge, each, done)
-            threading.Thread(target=job, name=f"{_THREAD}{each.id}", daemon=True).start()
+            self._threads[each.id] = threading.Thread(target=job, name=f"{_THREAD}{each.id}", daemon=True)
+            self._threads[each.id].start()
         while late:
             until = min(end for _, end in late.values())
             try:
@@ -154,7 +239,7 @@ class _Running:
                 for each, end in list(late.values()):
                     if end <= time.monotonic():
                         del late[each.id]
-                        text = f"not done after {end - began:.0f} s"
+                        text = f"not done after {end - began:.0f} s{self._awaited(each)}"
                         self._take(Verdict(each.id, Outcome.INCONCLUSIVE, text, end - began, each.title))
                 continue
             if late.pop(verdict.check, None):
@@ -163,8 +248,15 @@ class _Running:
     def verdicts(self, checks: Sequence[Check], why: str) -> list[Verdict]:
         """Return a verdict for each check; for one without, `why` says why."""
         return [
-            self._found.get(each.id) or Verdict(each.id, Outcome.INCONCLUSIVE, why, 0.0, each.title) for each in checks
+            self._found.get(each.id)
+            or Verdict(each.id, Outcome.INCONCLUSIVE, f"{why}{self._awaited(each)}", 0.0, each.title)
+            for each in checks
         ]
+
+    def _awaited(self, check: Check) -> str:
+        thread = self._threads.get(check.id)
+        what = waiting.told(thread.ident) if thread is not None and thread.is_alive() else ""
+        return f": no answer of {what} yet" if what else ""
 
     def _judge(self, check: Check, done: queue.Queue[Verdict]) -> None:
         done.put(judge(check, self._scene))

@@ -7,11 +7,15 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from soundbite.errors import Inconclusive
+
 from .asking import ask, pages
 from .model import DEPLOYED, LOCAL, Failed, Scene, Skipped, Warned, check
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from soundbite.environment import Reference
 
 _SSH = 22
 _ANYBODY = {"0.0.0.0/0", "::/0"}
@@ -19,6 +23,8 @@ _SECRET_DAYS = 90
 """Days after which a secret should be another (CIS AWS Foundations Benchmark, on access keys)."""
 _WITHOUT_RESOURCES = {"ecr:GetAuthorizationToken", "polly:SynthesizeSpeech"}
 """Actions that AWS takes for no resource but "*" (Service Authorization Reference)."""
+_AWS = "aws"
+"""The account in the ARN of a policy that AWS manages."""
 _FAR = ("AdministratorAccess", "PowerUserAccess", "IAMFullAccess")
 
 
@@ -90,16 +96,15 @@ def iam(scene: Scene) -> str:
 
 @check("security.secrets")
 def secrets_age(scene: Scene) -> str:
-    """No secret is older than 90 days."""
+    """No secret has been the same for more than 90 days."""
     ages = {}
     for name, setting in scene.environment.app_env.items():
         reference = setting.reference
-        if reference is not None and reference.kind == "secretsmanager":
-            found = ask(scene, "secretsmanager", "describe_secret", SecretId=reference.target.partition("#")[0])
-            changed = found.get("LastChangedDate") or found["CreatedDate"]
-            ages[name] = (datetime.now(UTC) - changed).days
+        since = _current_since(scene, reference) if reference is not None else None
+        if since is not None:
+            ages[name] = (datetime.now(UTC) - since).days
     if not ages:
-        raise Skipped("the application is given no secrets of Secrets Manager")
+        raise Skipped("the application is given no secrets of Secrets Manager or Parameter Store")
     old = {name: days for name, days in ages.items() if days > _SECRET_DAYS}
     told = ", ".join(f"{name} is {days} days old" for name, days in (old or ages).items())
     if old:
@@ -169,15 +174,47 @@ def _everybody(principal: Any) -> bool:
     return principal == "*" or (isinstance(principal, dict) and "*" in _list(principal.get("AWS", [])))
 
 
+def _current_since(scene: Scene, reference: Reference) -> datetime | None:
+    """Return since when a secret has its current value; None for what has no date.
+
+    What Secrets Manager calls LastChangedDate is that of any change, such as one of a tag.
+    """
+    if reference.kind == "ssm":
+        found: datetime = ask(scene, "ssm", "get_parameter", Name=reference.target)["Parameter"]["LastModifiedDate"]
+        return found
+    if reference.kind != "secretsmanager":
+        return None
+    name = reference.target.partition("#")[0]
+    # Only versions with a stage are listed, which are a handful.
+    versions = ask(scene, "secretsmanager", "list_secret_version_ids", SecretId=name)["Versions"]
+    current: list[datetime] = [
+        each["CreatedDate"] for each in versions if "AWSCURRENT" in each.get("VersionStages", [])
+    ]
+    if not current:
+        raise Inconclusive(f"{name} has no current version")
+    return max(current)
+
+
 def _wide(scene: Scene, role: str) -> Iterator[str]:
     for policy in pages(scene, "iam", "list_role_policies", "PolicyNames", RoleName=role):
         found = ask(scene, "iam", "get_role_policy", RoleName=role, PolicyName=policy)
-        for statement in _statements(found["PolicyDocument"]):
-            if statement["Effect"] == "Allow":
-                yield from _too_much(statement)
+        yield from _too_much_of(found["PolicyDocument"])
     for attached in pages(scene, "iam", "list_attached_role_policies", "AttachedPolicies", RoleName=role):
+        arn = attached["PolicyArn"]
         if attached["PolicyName"] in _FAR or attached["PolicyName"].endswith("FullAccess"):
             yield f"has {attached['PolicyName']}"
+        elif arn.split(":")[4] != _AWS:
+            # Of AWS's own policies the name says how far they go; anybody else's may say anything.
+            version = ask(scene, "iam", "get_policy", PolicyArn=arn)["Policy"]["DefaultVersionId"]
+            found = ask(scene, "iam", "get_policy_version", PolicyArn=arn, VersionId=version)
+            for problem in _too_much_of(found["PolicyVersion"]["Document"]):
+                yield f"{problem} ({attached['PolicyName']})"
+
+
+def _too_much_of(document: Any) -> Iterator[str]:
+    for statement in _statements(document):
+        if statement["Effect"] == "Allow":
+            yield from _too_much(statement)
 
 
 def _too_much(statement: dict[str, Any]) -> Iterator[str]:

@@ -148,6 +148,15 @@ class Containers:
         self._up(APP)
         return self._services[APP].identity() != before
 
+    def images(self) -> tuple[str, str, str]:
+        """Return the image that was built for the application, its id, and the id of what its container runs.
+
+        An id is empty where there is no such image, or no container.
+        """
+        name = self._pod.image
+        built, runs = engine.image(name), engine.service(self._pod.project.name, compose_name(APP))
+        return name, str(built["Id"]) if built else "", str(runs["Image"]) if runs else ""
+
     def await_ready(self) -> None:
         """Wait until the application is up and what it depends on answers.
 

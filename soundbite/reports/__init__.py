@@ -2,8 +2,8 @@
 
 from .github import annotate
 from .live import live
-from .model import Report
-from .terminal import exit_code, show
+from .model import Report, exit_code
+from .terminal import show
 from .writing import write
 
 __all__ = ["Report", "annotate", "exit_code", "live", "show", "write"]

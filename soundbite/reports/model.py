@@ -44,6 +44,30 @@ def by_group(verdicts: Sequence[Verdict]) -> dict[str, list[Verdict]]:
     return groups
 
 
+_EXIT_CODES = {Outcome.FAIL: 1, Outcome.INCONCLUSIVE: 6}
+
+
+def outcome_of(verdicts: Sequence[Verdict], *, strict: bool = False) -> Outcome:
+    """Return what verdicts mean together: fail, inconclusive, warn or pass; without any that measured, inconclusive.
+
+    Parameters
+    ----------
+    strict:
+        Whether warnings count as failures.
+    """
+    found = {each.outcome for each in verdicts}
+    if Outcome.FAIL in found or (strict and Outcome.WARN in found):
+        return Outcome.FAIL
+    if Outcome.INCONCLUSIVE in found or not found & {Outcome.PASS, Outcome.WARN}:
+        return Outcome.INCONCLUSIVE
+    return Outcome.WARN if Outcome.WARN in found else Outcome.PASS
+
+
+def exit_code(verdicts: Sequence[Verdict]) -> int:
+    """Return the exit code that verdicts mean: 0 all is well, 1 something failed, 6 it is not known."""
+    return _EXIT_CODES.get(outcome_of(verdicts), 0)
+
+
 @dataclass(frozen=True)
 class Report:
     """What a validation found.
@@ -89,17 +113,13 @@ class Report:
     @property
     def outcome(self) -> Outcome:
         """The whole's outcome: fail, inconclusive, warn, or pass."""
-        counts = self.counts
-        if counts[Outcome.FAIL] or (self.strict and counts[Outcome.WARN]):
-            return Outcome.FAIL
-        if counts[Outcome.INCONCLUSIVE] or self.interrupted or not counts[Outcome.PASS] + counts[Outcome.WARN]:
-            return Outcome.INCONCLUSIVE
-        return Outcome.WARN if counts[Outcome.WARN] else Outcome.PASS
+        found = outcome_of(self.verdicts, strict=self.strict)
+        return Outcome.INCONCLUSIVE if self.interrupted and found in {Outcome.PASS, Outcome.WARN} else found
 
     @property
     def exit_code(self) -> int:
         """0 all is well or warned of, 1 something failed, 6 something could not be measured."""
-        return {Outcome.FAIL: 1, Outcome.INCONCLUSIVE: 6}.get(self.outcome, 0)
+        return _EXIT_CODES.get(self.outcome, 0)
 
     @property
     def summary(self) -> str:

@@ -42,11 +42,3 @@ def told(verdict: Verdict, width: int = 0) -> str:
     if verdict.hint:
         lines += [f"    → {line}" for line in fit(verdict.hint).split("\n")]
     return "\n".join(lines)
-
-
-def exit_code(verdicts: Sequence[Verdict]) -> int:
-    """Return the exit code that verdicts mean: 0 all is well, 1 something failed, 6 something was not measured."""
-    outcomes = {each.outcome for each in verdicts}
-    if Outcome.FAIL in outcomes:
-        return 1
-    return 6 if Outcome.INCONCLUSIVE in outcomes else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import httpx
@@ -92,3 +93,7 @@ def test_a_small_rate_limit_and_listed_origins(dev: Dev) -> None:
     assert 429 in answers
     again = checks.run(checks.choose(["api.rate_limit", "api.errors", "journey.clip"]), scene_of(dev, dev.state))
     assert {each.outcome for each in again} == {Outcome.PASS}, again
+    done = dev.inv("validate", f"--env={dev.env}", "--json", "--only=performance,api.rate_limit_refuses")
+    assert done.returncode == 0, done.stdout + done.stderr
+    refused = next(each for each in json.loads(done.stdout)["checks"] if each["id"] == "api.rate_limit_refuses")
+    assert refused["message"].startswith("429 after ")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import psutil
 import pytest
 
 from tests.between import Exchange, between
+from tests.conftest import Inv
 from tests.integration.conftest import Running
 from tests.integration.faults import FAULTS, Fault, aws, event_source_off, outputs
 
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.conftest import Inv
     from tests.integration.conftest import Dev
 
 ENV = "--env=dev-localstack"
@@ -54,23 +55,94 @@ def test_no_false_alarms(running: Dev) -> None:
     outcomes = []
     for _ in range(20):
         code, report = validated(running, QUICK)
-        assert code == 0, report
+        wrong = {id_: each for id_, each in report["checks"].items() if each["outcome"] not in {"pass", "skip"}}
+        assert (code, wrong) == (0, {})
         outcomes.append({id_: each["outcome"] for id_, each in report["checks"].items()})
     assert all(each == outcomes[0] for each in outcomes)
 
 
-def test_a_journey_leaves_nothing_behind(running: Dev) -> None:
-    def kept() -> tuple[int, int]:
-        table = next(name for name in aws(running, "dynamodb").list_tables()["TableNames"] if "Clips" in name)
-        items = aws(running, "dynamodb").scan(TableName=table)["Count"]
-        buckets = [each["Name"] for each in aws(running, "s3").list_buckets()["Buckets"]]
-        bucket = next(each for each in buckets if "storage" in each)
-        return items, aws(running, "s3").list_objects_v2(Bucket=bucket).get("KeyCount", 0)
+def kept(dev: Dev) -> tuple[int, int]:
+    """Count the items of the clips' table, and the files in the bucket."""
+    found = outputs(dev)
+    items = aws(dev, "dynamodb").scan(TableName=found["Database.TableName"], ConsistentRead=True)["Count"]
+    files = aws(dev, "s3").list_objects_v2(Bucket=found["Storage.BucketName"]).get("KeyCount", 0)
+    return items, files
 
-    before = kept()
+
+def test_a_journey_leaves_nothing_behind(running: Dev) -> None:
+    before = kept(running)
     code, report = validated(running, "--only=journey")
     assert (code, report["counts"]["pass"]) == (0, 2)
-    assert kept() == before
+    assert kept(running) == before
+
+
+def test_a_journey_where_changes_are_asked_for_is_wished_for_and_marked(running: Dev) -> None:
+    posted = []
+
+    def note(exchange: Exchange) -> None:
+        if exchange.method == "POST":
+            posted.append(json.loads(exchange.sent))
+
+    before = kept(running)
+    with between(running.ports[0], note) as port:
+        asked = {"CONFIRM": "yes", "APP_PORT": str(port)}
+        _, report = validated(running, "--only=journey", **asked)
+        assert (report["counts"]["skip"], posted) == (2, [])
+        code, report = validated(running, "--only=journey", "--journey", **asked)
+    assert (code, report["counts"]["pass"]) == (0, 2), report
+    assert {each["userId"] for each in posted} == {"validate"}
+    assert kept(running) == before
+
+
+def test_load_is_what_was_asked_for(running: Dev) -> None:
+    code, report = validated(running, "--only=performance", "--load=30:3s")
+    assert code == 0, report
+    found = report["checks"]["performance.errors"]
+    assert found["data"]["requests"] == 90
+    latency = report["checks"]["performance.latency"]
+    assert len(latency["data"]["latencies_ms"]) == 90
+    assert "of 90 answers at 30/s" in latency["message"]
+    assert 3 <= report["seconds"] < 15
+
+
+@pytest.fixture
+def warm(running: Dev) -> Dev:
+    """Return what runs, its processor started: what it has not begun with cannot be taken away."""
+    assert validated(running, "--only=journey.clip")[0] == 0
+    return running
+
+
+def _pending(exchange: Exchange) -> None:
+    """Say of every clip that it is pending, so that a journey does not end."""
+    if exchange.method == "GET" and exchange.path.startswith("/soundbite/") and exchange.status == 200:
+        exchange.body = json.dumps({**json.loads(exchange.body), "status": "pending"}).encode()
+
+
+def test_a_journey_that_is_interrupted_leaves_nothing_behind(warm: Dev) -> None:
+    posted = threading.Event()
+
+    def alter(exchange: Exchange) -> None:
+        _pending(exchange)
+        if exchange.method == "POST":
+            posted.set()
+
+    before = kept(warm)
+    with between(warm.ports[0], alter) as port:
+        inv = Running(warm.inv.start("validate", ENV, "--only=journey", APP_PORT=str(port)))
+        assert posted.wait(60)
+        assert inv.end(signal.SIGINT) == 130
+    assert "journey.clip interrupted before it was done" in " ".join(inv.output.split())
+    assert "left behind" not in inv.output
+    assert kept(warm) == before
+
+
+def test_a_journey_that_takes_too_long_leaves_nothing_behind(warm: Dev) -> None:
+    before = kept(warm)
+    with between(warm.ports[0], _pending) as port:
+        code, report = validated(warm, "--only=journey.clip", "--timeout=6s", APP_PORT=str(port))
+    assert (code, report["checks"]["journey.clip"]["outcome"]) == (6, "inconclusive")
+    assert report["seconds"] < 7
+    assert kept(warm) == before, report["checks"]["journey.clip"]["message"]
 
 
 @pytest.mark.parametrize("name", FAULTS)
@@ -84,9 +156,8 @@ def test_a_fault_is_caught(running: Dev, name: str) -> None:
         assert code == (1 if fault.outcome == "fail" else 0)
         if fault.outcome == "warn":
             assert validated(running, f"--only={fault.check}", "--strict", **variables)[0] == 1
-    if name != "processor throwing":  # its lines stay in the log
-        code, report = validated(running, f"--only={fault.only}")
-        assert code == 0, report
+    code, report = validated(running, f"--only={fault.only}")
+    assert code == 0, report
 
 
 def test_a_key_that_only_a_neighbour_has(running: Dev, project: Path, write_env: Callable[..., Path]) -> None:
@@ -135,6 +206,19 @@ def test_a_check_that_hangs_where_the_process_would_wait_for_it(running: Dev, pr
         running.root = was
     assert (code, report["checks"]["custom.pool"]["message"]) == (6, "not done after 2 s")
     assert took < 7
+
+
+@pytest.mark.parametrize("task", [("validate", "--timeout=2s"), ("health", "--wait=2s")])
+def test_a_module_of_checks_that_hangs_while_it_is_imported(project: Path, task: tuple[str, str]) -> None:
+    (project / "hanging.py").write_text(
+        "import threading\n"
+        "from concurrent.futures import ThreadPoolExecutor\n\n"
+        "with ThreadPoolExecutor(1) as threads:\n"
+        "    threads.submit(threading.Event().wait).result()\n"
+    )
+    done = Inv(project)(task[0], ENV, task[1], CHECKS="hanging", timeout=40)
+    assert done.returncode == 6, done.stderr
+    assert "CHECKS names hanging, which is still being imported" in done.stderr
 
 
 def test_messages_of_unknown_age_that_nobody_takes_are_inconclusive(running: Dev) -> None:
@@ -215,6 +299,7 @@ def test_a_report_that_cannot_be_written_takes_nothing_from_the_verdict(running:
         (["--skip=api.nothing"], "no group or check 'api.nothing'"),
         (["--only=api", "--skip=api"], "leaves no check over"),
         (["--load=fast"], "RATE:DURATION"),
+        (["--load=50:30s", "--timeout=30s"], "--load=50:30s takes longer than --timeout, which is 30 s"),
         (["--timeout=soon"], "soon"),
     ],
 )

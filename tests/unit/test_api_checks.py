@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 import wave
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
@@ -364,6 +364,66 @@ def test_errors_count_by_their_share(scene: Callable[..., Scene]) -> None:
         assert judged(scene(url, wishes=load, BUDGET_ERRORS="50%"), "performance.errors").outcome is PASS
 
 
+def test_answers_that_never_end_are_errors_and_hold_up_nobody(
+    scene: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(soundbite.checks.performance, "READ", 0.5)
+    monkeypatch.setattr(soundbite.checks.performance, "_LATE", 0.3)
+
+    def trickle(connection: socket.socket, _: bytes) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for _part in range(200):
+            connection.sendall(b"1\r\nx\r\n")
+            time.sleep(0.05)
+
+    for talk in (trickle, drip):
+        with serving(talk) as url:
+            here = scene(url, wishes=Wishes(load=Load(40, 0.5)))
+            monkeypatch.setattr(soundbite.checks.performance, "_SLOWEST_START", 1.0)
+            began = time.monotonic()
+            verdict = judged(here, "performance.errors")
+            assert time.monotonic() - began < 6
+        assert verdict.outcome is FAIL
+        assert (verdict.data["errors"], verdict.data["requests"]) == (20, 20)
+        assert set(verdict.data["reasons"]) <= {"no whole answer", "not sent"}, verdict.data
+
+
+def test_a_connection_that_is_never_made_keeps_the_others_from_nothing(
+    scene: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(soundbite.checks.performance, "_SLOWEST_START", 0.5)
+    lock, count = threading.Lock(), 0
+
+    def first_one_drips(connection: socket.socket, head: bytes) -> None:
+        nonlocal count
+        with lock:
+            count += 1
+            first = count == 1
+        drip(connection, head) if first else connection.sendall(message(HEALTHY))
+
+    with serving(first_one_drips) as url:
+        verdict = judged(scene(url, wishes=Wishes(load=Load(40, 1.0))), "performance.latency")
+    assert verdict.outcome is PASS, verdict
+    assert len(verdict.data["latencies_ms"]) == 40
+
+
+def test_requests_that_could_not_be_sent_are_errors(
+    scene: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(soundbite.checks.performance, "_LATE", 0.1)
+    monkeypatch.setattr(soundbite.checks.performance, "_MOST_THREADS", 1)
+
+    def slow(connection: socket.socket, _: bytes) -> None:
+        time.sleep(0.1)
+        connection.sendall(message(HEALTHY))
+
+    with serving(slow) as url:
+        verdict = judged(scene(url, wishes=Wishes(load=Load(100, 0.5))), "performance.errors")
+    assert verdict.outcome is FAIL
+    assert verdict.data["requests"] == 50
+    assert verdict.data["reasons"]["not sent"] > 30
+
+
 def test_no_data_is_inconclusive(scene: Callable[..., Scene]) -> None:
     with serving(http("", "500 Internal Server Error")) as url:
         here = scene(url, wishes=Wishes(load=Load(100, 0.3)))
@@ -509,6 +569,38 @@ def test_the_rate_limit_is_as_configured_and_refuses(scene: Callable[..., Scene]
         assert found(scene(url, APP_ENV_RATE_LIMIT="30"), "api.rate_limit_refuses") == (FAIL, text)
 
 
+@pytest.mark.parametrize(("platform", "hosts", "tasks"), [("hosts", 3, 0), ("ecs", 0, 4)])
+def test_the_limit_is_that_of_every_process_that_answers(
+    scene: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch, platform: str, hosts: int, tasks: int
+) -> None:
+    class Service:
+        """A service of some tasks."""
+
+        def __enter__(self) -> Self:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            """Hold nothing."""
+
+        def find(self) -> None:
+            """Be there."""
+
+        def look(self) -> dict[str, dict[str, int]]:
+            """Return how many tasks run."""
+            return {"api": {"tasks": tasks}}
+
+    monkeypatch.setattr("app.checks.hosts.find", lambda _: [None] * hosts)
+    monkeypatch.setattr("app.checks.platform.of", lambda _: Service())
+    count = max(hosts, tasks)
+    with serving(by_path({"GET /soundbite/": Limited(38 * count)})) as url:
+        here = scene(url, "staging", APP_ENV_RATE_LIMIT="30", HOSTS_COUNT="0", PLATFORM=platform)
+        text = f"none of {38 * count} requests was refused, the limit being 30"
+        assert found(here, "api.rate_limit_refuses") == (FAIL, text)
+    with serving(by_path({"GET /soundbite/": Limited(38 * count - 1)})) as url:
+        here = scene(url, "staging", APP_ENV_RATE_LIMIT="30", HOSTS_COUNT="0", PLATFORM=platform)
+        assert judged(here, "api.rate_limit_refuses").outcome is PASS
+
+
 def test_the_rate_limit_is_not_used_up_where_that_would_hurt(scene: Callable[..., Scene]) -> None:
     server = Limited(10)
     with serving(by_path({"GET": server})) as url:
@@ -587,6 +679,7 @@ def test_an_mp3_is_read_frame_by_frame() -> None:
 def test_groups_and_speed_of_these_checks() -> None:
     mine = [each for each in REGISTRY.checks.values() if each.group in {"api", "performance"}]
     assert [each.id for each in mine if each.quick] == ["api.resolves", "api.reachable", "api.health", "api.ready"]
+    assert REGISTRY.checks["identity.health"].quick
     alone = {each.id for each in mine if each.alone}
     assert alone == {"api.rate_limit_refuses", "performance.latency", "performance.errors"}
     assert all(isinstance(each, Check) and each.title.endswith(".") for each in mine)

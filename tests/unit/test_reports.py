@@ -23,7 +23,7 @@ from markdown_it import MarkdownIt
 
 from soundbite import console
 from soundbite.checks import Outcome, Verdict
-from soundbite.reports import Report, annotate, chart, github, junit, live, markdown, page, terminal, writing
+from soundbite.reports import Report, annotate, chart, exit_code, github, junit, live, markdown, page, terminal, writing
 from soundbite.reports.text import fit
 from tests.conftest import ROOT, clean_environ
 
@@ -216,14 +216,17 @@ def test_text_from_elsewhere_begins_no_line_and_controls_no_terminal(capsys: pyt
 @pytest.mark.parametrize(
     ("outcomes", "code"),
     [
-        ([], 0),
+        ([], 6),
+        ([Outcome.SKIP, Outcome.SKIP], 6),
         ([Outcome.PASS, Outcome.SKIP, Outcome.WARN], 0),
         ([Outcome.PASS, Outcome.INCONCLUSIVE], 6),
         ([Outcome.INCONCLUSIVE, Outcome.FAIL], 1),
     ],
 )
 def test_verdicts_mean_an_exit_code(outcomes: list[Outcome], code: int) -> None:
-    assert terminal.exit_code([verdict(outcome=each) for each in outcomes]) == code
+    verdicts = [verdict(outcome=each) for each in outcomes]
+    assert exit_code(verdicts) == code
+    assert made(*verdicts).exit_code == code
 
 
 # While checks run.

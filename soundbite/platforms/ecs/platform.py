@@ -71,6 +71,7 @@ class Ecs:
         return {
             NAME: {
                 "live": NAME,
+                "tasks": sum(each["runningCount"] for each in found["deployments"]),
                 "serving": {
                     "deployment": task.label(definition),
                     "release": task.label(definition, task.RELEASE),

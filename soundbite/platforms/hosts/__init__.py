@@ -1,8 +1,8 @@
 """EC2 hosts, or any that SSH reaches: two colours of the application on each, behind a proxy."""
 
-from .inventory import Host, find, remembered
+from .inventory import Host, astray, find, remembered
 from .platform import Hosts
 from .remote import RESTART, Remote, Remotes
 from .ssh import HostFailed
 
-__all__ = ["RESTART", "Host", "HostFailed", "Hosts", "Remote", "Remotes", "find", "remembered"]
+__all__ = ["RESTART", "Host", "HostFailed", "Hosts", "Remote", "Remotes", "astray", "find", "remembered"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from soundbite import files
@@ -10,6 +11,7 @@ from soundbite.cloud import explained
 from soundbite.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from soundbite.cloud import Cloud
@@ -19,6 +21,10 @@ SSH_PORT = 22
 ROLE = "api"
 ADDRESS_TAG = "soundbite:address"
 """A tag that says at which `address:port` sshd is, where that is not the instance's private address."""
+
+_RUNNING = ("running",)
+_ASTRAY = ("pending", "stopping", "stopped")
+"""States of an instance that is the environment's and does not serve; one that is being terminated is no longer."""
 
 
 class Host(NamedTuple):
@@ -43,7 +49,13 @@ def find(cloud: Cloud) -> list[Host]:
     """
     environment = cloud.environment
     listed = environment.hosts.listed
-    found = [_listed(each, environment) for each in listed] if listed else _tagged(cloud)
+    found = (
+        [_listed(each, environment) for each in listed]
+        if listed
+        else sorted(
+            (_instance(each, environment) for each in _tagged(cloud, _RUNNING)), key=lambda each: (each.name, each.id)
+        )
+    )
     if not found:
         tags = f"Project={environment.workflow.project}, Environment={environment.name}, Role={ROLE}"
         raise ConfigurationError(
@@ -51,8 +63,19 @@ def find(cloud: Cloud) -> list[Host]:
             f"{environment.aws.region} has the tags {tags}.",
             f"inv cdk.deploy --env={environment.name} makes them; inv rehearse.up those of a rehearsal.",
         )
-    files.write(_memory(environment), json.dumps([each._asdict() for each in found]))
+    with suppress(OSError):  # where nothing can be kept, they are found all the same
+        files.write(_memory(environment), json.dumps([each._asdict() for each in found]))
     return found
+
+
+def astray(cloud: Cloud) -> list[tuple[str, str]]:
+    """Return the name and the state of each instance with the environment's tags that does not run.
+
+    Where HOSTS lists the hosts, there are none.
+    """
+    if cloud.environment.hosts.listed:
+        return []
+    return sorted((_name(each), str(each["State"]["Name"])) for each in _tagged(cloud, _ASTRAY))
 
 
 def remembered(environment: Environment) -> list[Host]:
@@ -76,28 +99,32 @@ def _memory(environment: Environment) -> Path:
     return environment.state / "hosts.json"
 
 
-def _tagged(cloud: Cloud) -> list[Host]:
+def _tagged(cloud: Cloud, states: Sequence[str]) -> list[dict[str, Any]]:
     environment = cloud.environment
     wanted = {"Project": environment.workflow.project, "Environment": environment.name, "Role": ROLE}
     filters = [{"Name": f"tag:{name}", "Values": [value]} for name, value in wanted.items()]
-    filters.append({"Name": "instance-state-name", "Values": ["running"]})
-    found = []
+    filters.append({"Name": "instance-state-name", "Values": list(states)})
     with explained("ec2:DescribeInstances", environment):
-        for page in cloud.client("ec2").get_paginator("describe_instances").paginate(Filters=filters):
-            for reservation in page["Reservations"]:
-                found += [_instance(each, environment) for each in reservation["Instances"]]
-    return sorted(found, key=lambda each: (each.name, each.id))
+        pages = cloud.client("ec2").get_paginator("describe_instances").paginate(Filters=filters)
+        return [one for page in pages for each in page["Reservations"] for one in each["Instances"]]
 
 
 def _instance(instance: dict[str, Any], environment: Environment) -> Host:
-    tags = {tag["Key"]: tag["Value"] for tag in instance.get("Tags", [])}
-    name = tags.get("Name") or instance["InstanceId"]
+    tags, name = _tags(instance), _name(instance)
     if ADDRESS_TAG in tags:
         host = _listed(tags[ADDRESS_TAG], environment)
         return host._replace(id=instance["InstanceId"], name=name)
     # Session Manager knows an instance by its id.
     address = instance["InstanceId"] if environment.hosts.gateway == "ssm" else instance["PrivateIpAddress"]
     return Host(instance["InstanceId"], name, address, SSH_PORT)
+
+
+def _tags(instance: dict[str, Any]) -> dict[str, str]:
+    return {tag["Key"]: tag["Value"] for tag in instance.get("Tags", [])}
+
+
+def _name(instance: dict[str, Any]) -> str:
+    return _tags(instance).get("Name") or str(instance["InstanceId"])
 
 
 def _listed(text: str, environment: Environment) -> Host:
