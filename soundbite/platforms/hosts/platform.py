@@ -114,7 +114,8 @@ class Hosts:
         if not chosen:
             raise ConfigurationError("--without leaves no host over.")
         if len(chosen) < len(found):
-            console.warn(f"Left out: {', '.join(self._without)}. They come to what serves at their next boot, or by inv hosts.converge.")
+            out = ", ".join(self._without)
+            console.warn(f"Left out: {out}. They come to what serves at their next boot, or by inv hosts.converge.")
         return chosen
 
 
