@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bench.campaign import faults
-from bench.campaign.plan import AWS_FAULTS, BAD, CONFIGURATION, ROLLBACK
+from bench.campaign.plan import BAD, CONFIGURATION, ROLLBACK
 from tests.containers.killing import settled
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def _settle(stage: Stage, blow: Blow, done: Performed) -> tuple[str, list[str]]:
         now = settled(stage.place)
     except (AssertionError, StopIteration) as error:
         # A host that was struck may have kept what could not be cleaned there, and that is said.
-        excused = _LEFT in done.said or faults.host_of(blow) > 0 or blow.fault in {*AWS_FAULTS, "connections cut"}
+        excused = _LEFT in done.said or faults.host_of(blow) > 0
         if not excused:
             problems.append(f"agree: {_line(error)}")
         stage.place.run("hosts.converge")

@@ -184,7 +184,7 @@ def test_a_signal_while_the_verdict_is_kept_takes_nothing_from_it(
     class Disturbed(Asked[Any]):
         """Is interrupted where it waits for the ledger to take something."""
 
-        def result(self, until: float) -> Any:
+        def result(self, until: float = 0.0) -> Any:
             """Wait, unless it is the second time that the ledger is waited for."""
             waits.append(self._what)
             if waits.count("the ledger") == 2:
