@@ -60,7 +60,8 @@ def _under_load(place: Rehearsal, stand: Stand) -> list[Row]:
     beside = alone.measure(place, stand, _RATE)
     told = "; ".join(sorted(set(load.failed))[:3])
     how = (
-        f"of {load.count}, at {rate:.0f}/s, keep-alive, a fifth POST, no retries, timeout 5 s; a deploy took "
+        f"of {load.count}, at {rate:.0f}/s to /who of a small service, by six connections of Python's http.client, "
+        f"keep-alive, a fifth POST, no retries, timeout 5 s; a deploy took "
         f"{median(took):.1f} s; by `docker compose up -d` alone {beside}{f'; {told}' if told else ''}"
     )
     return [

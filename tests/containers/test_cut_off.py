@@ -324,3 +324,17 @@ def test_a_deploy_that_heeds_no_signal_is_gone_with_sigkill_and_settled_after_it
     elsewhere.deploy("", "--resume")
     settled(place)
     assert greetings(place) == {"stopped"}
+
+
+def test_an_interruption_does_not_wait_for_what_a_host_does(place: Rehearsal) -> None:
+    before = greetings(place)
+    place.write("service slow")
+    process = place.start()
+    until(lambda: len(place.host(1, "docker", "ps", "--quiet").split()) == 3, "it to start beside what serves", 60)
+    ended = cancelled(process)  # the application takes 4 s to start, and longer where the machine is busy
+    assert (ended.code, ended.by) == (130, signal.SIGINT)
+    assert ended.seconds < 4
+    place.deploy("", "--abort")
+    settled(place)
+    assert greetings(place) == before
+    place.write("service")
