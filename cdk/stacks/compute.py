@@ -13,6 +13,8 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sqs as sqs
 
+from soundbite.environment import naming
+
 from .base import EnvironmentStack, allow
 
 if TYPE_CHECKING:
@@ -109,7 +111,7 @@ class Compute(EnvironmentStack):
             # failed does not: Lambda would refuse to publish the same again, and so every retry.
             current_version_options=lambda_.VersionOptions(removal_policy=RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE),
         )
-        alias = lambda_.Alias(self, "Live", alias_name="live", version=self._version(function))
+        alias = lambda_.Alias(self, "Live", alias_name=naming.ALIAS, version=self._version(function))
         lambda_.EventSourceMapping(
             self,
             "Clips",

@@ -33,10 +33,6 @@ if TYPE_CHECKING:
     from cdk.outputs import Outputs
     from cdk.settings import Settings
 
-SERVICE = "api"
-"""The name that the workflow gives the service."""
-_PORT = 3000
-"""What the image listens on (`PORT` in its Dockerfile)."""
 _TLS = "ELBSecurityPolicy-TLS13-1-2-Res-2021-06"
 """TLS 1.3 and 1.2, with forward secrecy and authenticated encryption only."""
 _BUSY = 80
@@ -96,7 +92,7 @@ class Service(EnvironmentStack):
             vpc_id=network.vpc_id,
             group_description="In: http and https, from everybody. Out: the tasks.",
             security_group_ingress=[rule("tcp", port) for port in ports],
-            security_group_egress=[rule("tcp", _PORT, cidrIp=CIDR)],
+            security_group_egress=[rule("tcp", naming.PORT, cidrIp=CIDR)],
         )
 
     def _task_rules(self, network: Network, balancer_rules: ec2.CfnSecurityGroup) -> ec2.CfnSecurityGroup:
@@ -105,7 +101,7 @@ class Service(EnvironmentStack):
             "TaskRules",
             vpc_id=network.vpc_id,
             group_description="In: the port of the application, from the load balancer only.",
-            security_group_ingress=[rule("tcp", _PORT, sourceSecurityGroupId=balancer_rules.attr_group_id)],
+            security_group_ingress=[rule("tcp", naming.PORT, sourceSecurityGroupId=balancer_rules.attr_group_id)],
             security_group_egress=[rule("-1")],
         )
 
@@ -117,7 +113,7 @@ class Service(EnvironmentStack):
             target_type="ip",
             vpc_id=network.vpc_id,
             protocol="HTTP",
-            port=_PORT,
+            port=naming.PORT,
             health_check_path=tasks.ready_path or tasks.health_path,
             matcher={"httpCode": "200"},
             health_check_interval_seconds=10,
@@ -205,7 +201,7 @@ class Service(EnvironmentStack):
         """Make the alarms; return that which tells of a bad release."""
         whole = {"LoadBalancer": balancer.attr_load_balancer_full_name}
         tasks = {**whole, "TargetGroup": target.attr_target_group_full_name}
-        service = {"ClusterName": cluster.ref, "ServiceName": SERVICE}
+        service = {"ClusterName": cluster.ref, "ServiceName": naming.SERVICE}
         balancing = "AWS/ApplicationELB"
         failed = "the load balancer got no answer from a task"
         watch(self, "BalancerErrors", balancing, "HTTPCode_ELB_5XX_Count", whole, failed)

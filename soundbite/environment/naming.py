@@ -1,6 +1,13 @@
-"""Names in the cloud that more than one part of the workflow must know beforehand."""
+"""Names in the cloud that both the infrastructure and the workflow must know beforehand."""
 
 from __future__ import annotations
+
+ALIAS = "live"
+"""The processor's alias, which a deployment's switch moves."""
+SERVICE = "api"
+"""The ECS service, which a deployment makes in the cluster."""
+PORT = 3000
+"""Where a deployed application listens, inside its container (`PORT` in its Dockerfile)."""
 
 _LONGEST = 32
 """The length of a load balancer's name (CreateLoadBalancer)."""

@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 from soundbite.cloud import explained
+from soundbite.environment import naming
 from soundbite.errors import ConfigurationError, SoundbiteError
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
     from soundbite.cloud import Cloud
 
-ALIAS = "live"
 _UPDATE_TIMEOUT = 120.0
 
 
@@ -51,7 +51,7 @@ def publish(cloud: Cloud, function: str) -> str:
 def pointed(cloud: Cloud, function: str) -> str:
     """Return the version that the alias points to."""
     with explained("lambda:GetAlias", cloud.environment):
-        return str(cloud.client("lambda").get_alias(FunctionName=function, Name=ALIAS)["FunctionVersion"])
+        return str(cloud.client("lambda").get_alias(FunctionName=function, Name=naming.ALIAS)["FunctionVersion"])
 
 
 def point(cloud: Cloud, function: str, version: str) -> bool:
@@ -59,7 +59,7 @@ def point(cloud: Cloud, function: str, version: str) -> bool:
     if pointed(cloud, function) == version:
         return False
     with explained("lambda:UpdateAlias", cloud.environment):
-        cloud.client("lambda").update_alias(FunctionName=function, Name=ALIAS, FunctionVersion=version)
+        cloud.client("lambda").update_alias(FunctionName=function, Name=naming.ALIAS, FunctionVersion=version)
     return True
 
 

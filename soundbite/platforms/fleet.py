@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from soundbite import compose, engine, files, nginx, paths, ports
 from soundbite.compose import Project
+from soundbite.environment import naming
 from soundbite.errors import ConfigurationError, SoundbiteError
 
 from . import handover, projects, serving
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 _UP_TIMEOUT = 120.0
 _SERVICE, _PROXY = "api", "proxy"
-_PORT = "3000"
 _POLL = 0.1
 
 
@@ -86,7 +86,7 @@ class Fleet:
     def start(self, cloud: Cloud, output: Callable[[str], str], image: Image) -> None:
         """Bring one environment's application up, unless it runs with the same image and settings."""
         environment = cloud.environment
-        own = {"HOST": "0.0.0.0", "PORT": _PORT, "RELEASE": image.release, "REVISION": image.revision}  # noqa: S104
+        own = {"HOST": "0.0.0.0", "PORT": str(naming.PORT), "RELEASE": image.release, "REVISION": image.revision}  # noqa: S104
         variables, secret_files = handover.given(cloud, output, projects.folder_of(environment), own)
         more = {"labels": self._owner | handover.label(secret_files), "image": image.name}
         content = compose.values({_SERVICE: variables}, {_SERVICE: secret_files}, {_SERVICE: more})

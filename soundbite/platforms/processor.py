@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from soundbite import application, console, files, paths
 from soundbite.cloud import Cloud, explained
+from soundbite.environment import naming
 from soundbite.errors import SoundbiteError
 from soundbite.processes import Process
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 NAME = "processor"
 STOP_GRACE = 2.0
 
-_ALIAS = "live"
 _POLL = 0.5
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """The oldest time a zip file can hold: the same code makes the same bytes."""
@@ -72,7 +72,7 @@ def replace_code(cloud: Cloud, function: str, folder: Path) -> str:
         client.update_function_code(FunctionName=function, ZipFile=archive(folder))
         client.get_waiter("function_updated_v2").wait(FunctionName=function)
         version = str(client.publish_version(FunctionName=function)["Version"])
-        client.update_alias(FunctionName=function, Name=_ALIAS, FunctionVersion=version)
+        client.update_alias(FunctionName=function, Name=naming.ALIAS, FunctionVersion=version)
     return version
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from soundbite.environment import naming
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from soundbite.cloud import Cloud
-
-PORT = 3000
-"""Where a deployed application listens, inside its container."""
 
 _EMULATED = (
     *("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
@@ -33,7 +32,7 @@ def deployed(cloud: Cloud, bound: Mapping[str, str], *, listening: str) -> dict[
     environment = cloud.environment
     aws = {"AWS_REGION": environment.aws.region, "AWS_DEFAULT_REGION": environment.aws.region}
     aws |= emulated(cloud) if environment.emulated else {}
-    return {"ENVIRONMENT": environment.name, "HOST": listening, "PORT": str(PORT), **aws, **bound}
+    return {"ENVIRONMENT": environment.name, "HOST": listening, "PORT": str(naming.PORT), **aws, **bound}
 
 
 def emulated(cloud: Cloud) -> dict[str, str]:

@@ -6,13 +6,14 @@ import json
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+from soundbite.environment import naming
 from soundbite.errors import ConfigurationError
 from soundbite.infrastructure import stacks
 from soundbite.platforms import variables
 
 from . import task
 from .rollout import Rollout
-from .service import NAME, Service
+from .service import Service
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -59,18 +60,18 @@ class Ecs:
     def look(self) -> dict[str, dict[str, Any]]:
         """Return what the service tells of itself, by its name."""
         if not self._cluster:
-            return {NAME: dict(_NOTHING)}
+            return {naming.SERVICE: dict(_NOTHING)}
         service = Service(self._cloud, self._cluster)
         found = service.describe()
         primary = next((each for each in (found or {}).get("deployments", []) if each["status"] == "PRIMARY"), None)
         if found is None or primary is None or not found["desiredCount"]:
-            return {NAME: dict(_NOTHING)}
+            return {naming.SERVICE: dict(_NOTHING)}
         definition = service.definition(primary["taskDefinition"])
         well = primary["rolloutState"] == "COMPLETED" and primary["runningCount"] == primary["desiredCount"]
         state = f"{primary['rolloutState']}, {primary['runningCount']} of {primary['desiredCount']} tasks"
         return {
-            NAME: {
-                "live": NAME,
+            naming.SERVICE: {
+                "live": naming.SERVICE,
                 "tasks": sum(each["runningCount"] for each in found["deployments"]),
                 "serving": {
                     "deployment": task.label(definition),
@@ -124,7 +125,7 @@ class Ecs:
                 "most": settings.max_count,
                 "timeout": settings.timeout,
                 "grace": self._environment.app.start_timeout,
-                "port": variables.PORT,
+                "port": naming.PORT,
                 "target_group": output("Service.TargetGroupArn"),
                 "address": output("Service.LoadBalancerDnsName"),
                 "log_group": output("Service.LogGroupName"),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from soundbite import console
 from soundbite.cloud import explained
+from soundbite.environment import naming
 from soundbite.errors import Locked
 from soundbite.infrastructure import stacks
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from soundbite.cloud import Cloud
 
-NAME = "api"
+
 TOKEN = "soundbite:token"  # noqa: S105 - a tag's name
 """The tag with the newest lock's token that the service has seen."""
 
@@ -70,7 +71,9 @@ class Service:
     def describe(self) -> dict[str, Any] | None:
         """Return what DescribeServices says of it; None while there is none."""
         with explained("ecs:DescribeServices", self._environment):
-            found = self._ecs.describe_services(cluster=self._cluster, services=[NAME], include=["TAGS"])["services"]
+            found = self._ecs.describe_services(cluster=self._cluster, services=[naming.SERVICE], include=["TAGS"])[
+                "services"
+            ]
         return next((dict(each) for each in found if each["status"] == "ACTIVE"), None)
 
     def definition(self, arn: str) -> dict[str, Any]:
@@ -125,7 +128,7 @@ class Service:
             with explained("ecs:CreateService", self._environment):
                 self._ecs.create_service(
                     **arguments,
-                    serviceName=NAME,
+                    serviceName=naming.SERVICE,
                     launchType="FARGATE",
                     desiredCount=wanted["count"],
                     loadBalancers=[
@@ -143,7 +146,7 @@ class Service:
             # What autoscaling made of the count stays.
             count = {} if wanted["most"] and found["desiredCount"] else {"desiredCount": wanted["count"]}
             with explained("ecs:UpdateService", self._environment):
-                self._ecs.update_service(**arguments, service=NAME, **count)
+                self._ecs.update_service(**arguments, service=naming.SERVICE, **count)
         self._scale(wanted)
 
     def fence(self, found: Mapping[str, Any], token: int) -> None:
@@ -167,8 +170,8 @@ class Service:
     def remove(self) -> None:
         """Delete the service and its tasks, and wait until they are gone (DescribeServices, ten minutes at most)."""
         with explained("ecs:DeleteService", self._environment):
-            self._ecs.delete_service(cluster=self._cluster, service=NAME, force=True)
-            self._ecs.get_waiter("services_inactive").wait(cluster=self._cluster, services=[NAME])
+            self._ecs.delete_service(cluster=self._cluster, service=naming.SERVICE, force=True)
+            self._ecs.get_waiter("services_inactive").wait(cluster=self._cluster, services=[naming.SERVICE])
 
     def rolling(self, arn: str) -> Rolling:
         """Return how far a task definition is in the service."""
@@ -225,7 +228,9 @@ class Service:
 
     def _tasks(self, status: str) -> list[dict[str, Any]]:
         with explained("ecs:ListTasks", self._environment):
-            arns = self._ecs.list_tasks(cluster=self._cluster, serviceName=NAME, desiredStatus=status)["taskArns"]
+            arns = self._ecs.list_tasks(cluster=self._cluster, serviceName=naming.SERVICE, desiredStatus=status)[
+                "taskArns"
+            ]
         if not arns:
             return []
         with explained("ecs:DescribeTasks", self._environment):
@@ -238,7 +243,7 @@ class Service:
         scaling = self._cloud.client("application-autoscaling")
         which = {
             "ServiceNamespace": "ecs",
-            "ResourceId": f"service/{self._cluster}/{NAME}",
+            "ResourceId": f"service/{self._cluster}/{naming.SERVICE}",
             "ScalableDimension": "ecs:service:DesiredCount",
         }
         with explained("application-autoscaling:RegisterScalableTarget", self._environment):

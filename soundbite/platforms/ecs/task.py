@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from soundbite.cloud import explained
 from soundbite.environment import references
+from soundbite.environment.naming import PORT
 from soundbite.errors import ConfigurationError
 from soundbite.infrastructure import stacks
-from soundbite.platforms.variables import PORT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
