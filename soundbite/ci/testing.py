@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from concurrent.futures import wait
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -27,13 +28,25 @@ _AT_ONCE = 2
 
 @dataclass(frozen=True)
 class Suite:
-    """One command that checks something; `group` is what `--only` names."""
+    """One command that checks something.
+
+    Attributes
+    ----------
+    group:
+        What `--only` names.
+    beside:
+        Whether it runs beside all others, because it keeps a core busy for minutes and nothing waits for it.
+    alone:
+        Whether nothing may run beside it.
+    """
 
     name: str
     group: str
     argv: Sequence[str]
     cwd: Path = paths.ROOT
     env: Mapping[str, str] = field(default_factory=dict)
+    beside: bool = False
+    alone: bool = False
 
 
 def suites(file: Callable[[str], Path], more: Sequence[str] = ()) -> list[Suite]:
@@ -54,12 +67,12 @@ def suites(file: Callable[[str], Path], more: Sequence[str] = ()) -> list[Suite]
     results = [f"--junitxml={file('pytest.xml')}", f"--cov-report=json:{file('coverage.json')}"]
     alone = [f"--junitxml={file('alone.xml')}", "-q", "-m", "alone"]
     # Whoever chooses tests gets them all in one go.
-    timed = [Suite("pytest alone", "python", [*python, "pytest", *alone])] if not more else []
+    timed = [Suite("pytest alone", "python", [*python, "pytest", *alone], alone=True)] if not more else []
     everything = [] if more else ["-m", "not alone"]
     return [
         Suite("ruff check", "static", [*python, "ruff", "check", "--quiet", "."]),
         Suite("ruff format", "static", [*python, "ruff", "format", "--check", "--quiet", "."]),
-        Suite("mypy", "static", [*python, "mypy"]),
+        Suite("mypy", "static", ["nice", *python, "mypy"], beside=True),
         Suite("import-linter", "static", [sys.executable, "-c", _LINT_IMPORTS]),
         Suite("shellcheck", "static", [str(Path(sys.executable).with_name("shellcheck")), *scripts]),
         Suite("tsc", "static", [*npm, "typecheck"], app),
@@ -71,7 +84,7 @@ def suites(file: Callable[[str], Path], more: Sequence[str] = ()) -> list[Suite]
 
 
 def run(only: Sequence[str], more: Sequence[str] = ()) -> int:
-    """Run the suites: the static ones and the application's at once, then the workflow's.
+    """Run the suites: the static ones and the application's at once, then the workflow's; mypy beside all of them.
 
     Parameters
     ----------
@@ -98,10 +111,30 @@ def run(only: Sequence[str], more: Sequence[str] = ()) -> int:
     _prepare()
     record.begin([(each.name, each.group) for each in chosen])
     started = time.monotonic()
+    with workers(1) as submit:
+        beside = [submit(partial(_quietly, suite, record)) for suite in chosen if suite.beside]
+        # Whoever wants the application's tests only wants to see them.
+        loud = {"python"} | ({"app"} if all(suite.group != "static" for suite in chosen) else set())
+        failed = _at_once([suite for suite in chosen if suite.group not in loud and not suite.beside], record)
+        for suite in [suite for suite in chosen if suite.group in loud]:
+            if suite.alone:
+                wait(beside)
+            console.say(f"── {suite.name}")
+            completed = _run(suite, record, loudly=True)
+            failed += [suite.name] if completed.code else []
+        failed += [name for each in beside for name in each.result()]
+    record.finish()
+    took = f"in {time.monotonic() - started:.0f} s"
+    if failed:
+        console.error(f"{', '.join(failed)} failed {took}.")
+        return 1
+    console.say(f"Everything passed {took}: {', '.join(suite.name for suite in chosen)}.")
+    return 0
+
+
+def _at_once(quiet: Sequence[Suite], record: Recorder) -> list[str]:
+    """Run suites at once, and show the output of those that failed; return their names."""
     failed: list[str] = []
-    # mypy keeps one core busy for most of the time that the application's tests take on the other.
-    static = any(suite.group == "static" for suite in chosen)
-    quiet = [suite for suite in chosen if static and suite.group != "python"]
     if quiet:
         groups = " and ".join(dict.fromkeys(suite.group for suite in quiet))
         with console.step(groups) as step, workers(_AT_ONCE) as submit:
@@ -110,18 +143,7 @@ def run(only: Sequence[str], more: Sequence[str] = ()) -> int:
                 failed += future.result()
             step.well = not failed
             step.detail = f"{len(quiet) - len(failed)} of {len(quiet)} passed"
-    for suite in chosen:
-        if suite not in quiet:
-            console.say(f"── {suite.name}")
-            completed = _run(suite, record, loudly=True)
-            failed += [suite.name] if completed.code else []
-    record.finish()
-    took = f"in {time.monotonic() - started:.0f} s"
-    if failed:
-        console.error(f"{', '.join(failed)} failed {took}.")
-        return 1
-    console.say(f"Everything passed {took}: {', '.join(suite.name for suite in chosen)}.")
-    return 0
+    return failed
 
 
 def _prepare() -> None:
