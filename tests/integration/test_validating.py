@@ -71,7 +71,7 @@ def reported(running: Dev, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pa
     """Return where the reports of a whole validation are, in GitHub Actions, its exit code, and what it printed."""
     folder = tmp_path_factory.mktemp("reports")
     files = [f"--junit={folder}/a/junit.xml", f"--markdown={folder}/report.md", f"--html={folder}/report.html"]
-    github = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(folder / "summary.md")}
+    github: dict[str, Any] = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(folder / "summary.md")}
     done = running.inv("validate", ENV, "--json", *files, **github)
     assert "Traceback" not in done.stderr
     assert "::error" not in done.stderr + done.stdout
@@ -102,7 +102,7 @@ def test_in_github_actions_the_job_gets_a_summary_and_faults_become_annotations(
     summary = (reported[0] / "summary.md").read_text()
     assert summary == (reported[0] / "report.md").read_text() + "\n"
     assert "journey.clip" in summary
-    github = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md")}
+    github: dict[str, Any] = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md")}
     done = running.inv("validate", ENV, "--only=api.resolves,api.reachable", **github, APP_PORT="1")
     assert done.returncode == 1
     (line,) = [each for each in (done.stdout + done.stderr).splitlines() if each.startswith("::")]
