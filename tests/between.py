@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Iterator
 
 
@@ -42,7 +43,9 @@ class Exchange:
 
 
 @contextmanager
-def between(port: int, alter: Callable[[Exchange], None], *, before: bool = False) -> Iterator[int]:
+def between(
+    port: int, alter: Callable[[Exchange], None], *, before: bool = False, secure: ssl.SSLContext | None = None
+) -> Iterator[int]:
     """Have a server in front of the one at a port of 127.0.0.1; gives its own port.
 
     Parameters
@@ -51,6 +54,8 @@ def between(port: int, alter: Callable[[Exchange], None], *, before: bool = Fals
         Changes an exchange; may wait.
     before:
         Whether the other server is not asked: `alter` gives the answer.
+    secure:
+        What makes it speak TLS.
     """
 
     class Handler(BaseHTTPRequestHandler):
@@ -82,8 +87,16 @@ def between(port: int, alter: Callable[[Exchange], None], *, before: bool = Fals
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+
+        def handle_error(self, *_: object) -> None:
+            """Say nothing: that clients break off is what some tests are about."""
+
+    server = Server(("127.0.0.1", 0), Handler)
+    if secure is not None:
+        # The handshake in the connection's own thread: a client that breaks it off must not end the server.
+        server.socket = secure.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     try:
         yield int(server.server_address[1])

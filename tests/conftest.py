@@ -124,3 +124,17 @@ def write_env(project: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def browser() -> str:
+    """Return a browser; without one the test ends."""
+    from tests import browsing
+
+    found = browsing.installed()
+    if found is None:
+        reason = "no Chromium or Chrome is installed; scripts/browser provides it on Debian"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return found

@@ -6,17 +6,21 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from unittest import mock
 
 from soundbite import environment
 from soundbite.cloud import Cloud
 from soundbite.releases import Ledger, Lock
+from tests.between import between
 from tests.conftest import clean_environ
 from tests.containers.conftest import docker
 from tests.containers.rehearsals import PROJECT, Rehearsal, answer
 from tests.integration.conftest import until
+from tests.unit.faulty import Authority
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -121,6 +125,24 @@ def container_stopped(place: Rehearsal) -> Iterator[tuple[str, ...]]:
 
 
 @contextmanager
+def restarted(place: Rehearsal) -> Iterator[tuple[str, ...]]:
+    """Kill what serves on one host from within; its engine starts it again."""
+    right = serving(place, 1)
+
+    def told(what: str) -> str:
+        return place.host(1, "docker", "inspect", "--format", f"{{{{.{what}}}}}", right)
+
+    place.host(1, "kill", "-9", told("State.Pid"))
+    until(lambda: told("RestartCount") == "1" and _answers(place, 1), "it was not started again", 20)
+    try:
+        yield place.container(1), ": 1 restarts"
+    finally:
+        # The engine forgets its count where somebody starts it.
+        place.host(1, "docker", "restart", right)
+        until(lambda: _answers(place, 1), "it does not serve again", 20)
+
+
+@contextmanager
 def old_processor(place: Rehearsal) -> Iterator[tuple[str, ...]]:
     """Point the processor's alias to an older version."""
     client, name = place.aws("lambda"), output(place, "Compute.FunctionName")
@@ -163,6 +185,25 @@ def balanced(place: Rehearsal) -> dict[str, object]:
     """Return what answers at APP_URL."""
     port = place.variables["PROXY_PORT"]
     return answer("127.0.0.1", port=int(port), named=f"{place.environment}.localhost:{port}")
+
+
+@contextmanager
+def expired(place: Rehearsal) -> Iterator[tuple[str, ...]]:
+    """Have somebody with a certificate that ended yesterday before the load balancer."""
+    name = f"{place.environment}.localhost"
+    path = place.checkout.root / "envs" / "rehearsal.env"
+    text = path.read_text()
+    with tempfile.TemporaryDirectory() as folder:
+        authority = Authority(Path(folder))
+        ended = authority.server(days=-1, name=name)
+        with between(int(place.variables["PROXY_PORT"]), lambda _: None, secure=ended) as port:
+            place.checkout.put("rehearsal", APP_URL=f"https://{name}:{port}")
+            place.variables["SSL_CERT_FILE"] = str(authority.file)
+            try:
+                yield name, "the certificate has expired"
+            finally:
+                del place.variables["SSL_CERT_FILE"]
+                path.write_text(text)
 
 
 # The ledger
@@ -254,16 +295,20 @@ def secret_changed(place: Rehearsal) -> Iterator[tuple[str, ...]]:
         )
 
 
-@contextmanager
-def key_without_neighbours(place: Rehearsal) -> Iterator[tuple[str, ...]]:
-    """Set a key in this environment's file only."""
-    path = place.checkout.root / "envs" / f"{place.environment}.env"
-    text = path.read_text()
-    path.write_text(f"{text}APP_ENV_ONLY_HERE=yes\n")
-    try:
-        yield ("APP_ENV_ONLY_HERE", "is set here and not in", "dev-aws-deployed", "production")
-    finally:
-        path.write_text(text)
+def line(text: str, *words: str) -> Seed:
+    """Add a line to this environment's file."""
+
+    @contextmanager
+    def seed(place: Rehearsal) -> Iterator[tuple[str, ...]]:
+        path = place.checkout.root / "envs" / f"{place.environment}.env"
+        was = path.read_text()
+        path.write_text(f"{was}{text}\n")
+        try:
+            yield words
+        finally:
+            path.write_text(was)
+
+    return seed
 
 
 def _secret(place: Rehearsal) -> str:
@@ -271,6 +316,19 @@ def _secret(place: Rehearsal) -> str:
 
 
 # Resources and security
+
+
+@contextmanager
+def silenced(place: Rehearsal) -> Iterator[tuple[str, ...]]:
+    """Switch an alarm's actions off."""
+    client = place.aws("cloudwatch")
+    found = client.describe_alarms()["MetricAlarms"]
+    name = next(each["AlarmName"] for each in found if "-Observability-DeadLetters" in each["AlarmName"])
+    client.disable_alarm_actions(AlarmNames=[name])
+    try:
+        yield (f"with their actions switched off: {name}",)
+    finally:
+        client.enable_alarm_actions(AlarmNames=[name])
 
 
 @contextmanager
@@ -337,6 +395,7 @@ def almighty_role(place: Rehearsal) -> Iterator[tuple[str, ...]]:
 FAULTS = {
     "another image on one host": Fault(another_image, "release", ("release.digest",)),
     "a container stopped": Fault(container_stopped, "release", ("release.hosts",)),
+    "a container restarted": Fault(restarted, "release", ("release.restarts",), "warn"),
     "an old processor": Fault(old_processor, "release.processor", ("release.processor",)),
     "the release is bad": Fault(marked_bad, "release.recorded", ("release.recorded",), "warn"),
     "an operation was interrupted": Fault(interrupted, "release.lock", ("release.lock",)),
@@ -344,12 +403,23 @@ FAULTS = {
     "an operation is at work": Fault(at_work, "release.lock", ("release.lock",), "warn"),
     "a secret changed": Fault(secret_changed, "release.secrets,config", ("release.secrets",), "warn"),
     "a secret deleted": Fault(secret_deleted, "config", ("config.secrets",)),
-    "a key without neighbours": Fault(key_without_neighbours, "config", ("config.keys",)),
+    "a key without neighbours": Fault(
+        line("APP_ENV_ONLY_HERE=yes", "APP_ENV_ONLY_HERE", "is set here and not in", "dev-aws-deployed", "production"),
+        "config",
+        ("config.keys",),
+    ),
+    "a secret in plain text": Fault(
+        line("PROCESSOR_ENV_ACCESSTOKEN=12345", "in plain text: PROCESSOR_ENV_ACCESSTOKEN (envs/staging.env:"),
+        "config.public",
+        ("config.public",),
+    ),
+    "an alarm silenced": Fault(silenced, "monitoring", ("monitoring.actions",), "warn"),
     "no recovery": Fault(no_recovery, "resources", ("resources.table_backup",)),
     "a public bucket": Fault(bucket_public, "resources.bucket,security", ("resources.bucket", "security.bucket")),
     "ssh from everywhere": Fault(port(22), "security", ("security.ssh", "security.ports")),
     "another port": Fault(port(5432, "beside port 80"), "security", ("security.ports",)),
     "an almighty role": Fault(almighty_role, "security", ("security.iam",)),
+    "an expired certificate": Fault(expired, "api.tls,api.reachable", ("api.tls",)),
     "no load balancer": Fault(
         balancer_stopped, "api", ("api.reachable",), unknown=("api.health", "api.ready", "api.headers")
     ),

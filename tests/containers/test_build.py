@@ -76,6 +76,14 @@ def test_a_content_is_built_once_and_its_second_build_takes_no_second(service: C
     assert len(service.label(first["name"], CONTENT)) == 64
     assert service.label(first["name"], REVISION) == first["revision"] == service.git("rev-parse", "--short=12", "HEAD")
 
+    summary = service.inv("ci.summary")
+    assert summary.returncode == 0, summary.stderr
+    (here,) = [line.split(maxsplit=2) for line in summary.stdout.splitlines() if line.strip().startswith(first["name"])]
+    digest = first["image"].removeprefix("sha256:")[:12]
+    assert here[1] == "here"
+    assert here[2].startswith(f"{digest}, built of {first['revision']}  ")
+    assert {"staging,", "production"} <= set(here[2].split())
+
     durations, seen = [], []
     for _ in range(3):
         started = time.monotonic()

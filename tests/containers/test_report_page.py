@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import random
 import re
-import shutil
 import struct
-import subprocess
 import threading
 import zlib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,18 +14,12 @@ import pytest
 
 from soundbite.checks import Outcome, Verdict
 from soundbite.reports import Report, chart, page
-from tests.conftest import clean_environ
+from tests.browsing import opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-OPTIONS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-dev-shm-usage", "--hide-scrollbars"),
-    *("--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"),
-    *("--virtual-time-budget=2000", "--force-device-scale-factor=1"),
-)
 NASTY = "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
 LATENCIES = [round(random.Random(number).lognormvariate(3.5, 0.6), 1) for number in range(200)]  # noqa: S311
 
@@ -70,18 +61,6 @@ def report(asked: str = "") -> Report:
     )
 
 
-@pytest.fixture(scope="module")
-def browser() -> str:
-    """Return a browser; without one the test ends."""
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if found is None:
-        reason = "no Chromium or Chrome is installed; scripts/browser provides it on Debian"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return found
-
-
 @pytest.fixture
 def listener() -> Iterator[tuple[str, list[str]]]:
     """Return an address that a page could ask, and what it was asked."""
@@ -103,21 +82,6 @@ def listener() -> Iterator[tuple[str, list[str]]]:
     server.shutdown()
     server.server_close()
     thread.join()
-
-
-def opened(browser: str, file: Path, *more: str) -> str:
-    """Open a file in the browser, with a profile of its own; return what it printed."""
-    done = subprocess.run(
-        [browser, *OPTIONS, f"--user-data-dir={file.parent / 'profile'}", *more, file.as_uri()],
-        env=clean_environ(HOME=str(file.parent)),
-        cwd=file.parent,
-        capture_output=True,
-        text=True,
-        timeout=90,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def pixels(png: bytes) -> tuple[int, int, set[bytes]]:

@@ -77,6 +77,7 @@ class World:
     inv: Inv
     endpoint: str
     site: Site
+    seconds: float = 0.0
 
     def file(self, name: str) -> Path:
         return self.inv.root / "envs" / f"{name}.env"
@@ -99,6 +100,7 @@ class World:
         return Cloud(environment.load(name, settings))
 
     def look(self, *arguments: str, code: int = 0, within: float = TARGET, **more: str) -> dict[str, dict[str, Any]]:
+        """Return what `inv status` tells of each environment, in time."""
         began = time.monotonic()
         done = Inv(self.inv.root, self.inv.variables | more)("status", "--json", *arguments)
         took = time.monotonic() - began
@@ -106,6 +108,7 @@ class World:
         told = json.loads(done.stdout)
         sys.stdout.write(f"inv status {' '.join(arguments)}: {took:.2f} s, looking {told['seconds']:.2f} s\n")
         assert took < within * BUSY
+        self.seconds = float(told["seconds"])
         return {each["environment"]: each for each in told["environments"]}
 
 
@@ -278,6 +281,25 @@ def test_people_read_them_side_by_side(world: World) -> None:
     assert max(map(len, columns(narrow))) <= 60
 
 
+def test_the_summary_of_a_checkout_tells_what_environments_have(world: World) -> None:
+    done = world.inv("ci.summary")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.partition("\nEnvironments\n")[2].splitlines()
+    rows = {
+        name: re.split(r" {2,}", rest.strip()) for name, _, rest in (line.strip().partition("  ") for line in lines)
+    }
+    assert rows["environment"] == ["release", "commit", "deployed", "last verdict"]
+    assert rows["staging"][:2] == ["r-1f0c22aa91be (staging-7)", "4ad59fc"]
+    assert rows["staging"][2].endswith(" d ago")
+    assert rows["staging"][3].startswith("✓ pass, 2 h ago")
+    assert rows["production"] == ["?", "?", "?", "?"]
+    assert rows["dev-localstack"][0].startswith("working tree ")
+    assert rows["dev-localstack"][1:] == ["-", "-", "none"]
+
+    markdown = world.inv("ci.summary", "--markdown").stdout
+    assert re.search(r"\| staging \| r-1f0c22aa91be \(staging-7\) \| 4ad59fc \| \d+ d ago \| ✓ pass, 2 h ago", markdown)
+
+
 def test_alarms_of_an_environment_with_a_longer_name_are_not_its_own(world: World) -> None:
     told = world.look()
     assert told["dev-aws"]["alarms"]["defined"] == 0
@@ -358,14 +380,22 @@ def test_one_out_of_reach_is_told_and_holds_up_nobody(world: World, how: str) ->
             assert "Traceback" not in text.stderr
 
 
-def test_none_within_reach_is_exit_6_as_soon(world: World) -> None:
-    with silent() as port:
-        line = f"AWS_ENDPOINT_URL=http://127.0.0.1:{port}"
-        names = [name.replace("-", "_") for name in NAMES]
-        with world.changed(**dict.fromkeys(names, f"EMULATOR=external\n{line}")):
-            told = world.look(code=6, within=TARGET + UNREACHABLE)
-            assert not any(each["reached"] for each in told.values())
-            assert told["dev-localstack"]["health"]["ok"]
+@pytest.mark.parametrize("names", [["staging"], NAMES], ids=["one", "all"])
+def test_those_that_never_answer_add_no_more_than_their_two_seconds(world: World, names: list[str]) -> None:
+    added: list[float] = []
+    # Compared in what looking takes by its own account, beside the same without them at the same time: the process and
+    # the machine are not theirs. Somebody else's work may make it late once, not three times.
+    while not added or (min(added) > UNREACHABLE and len(added) < 3):
+        world.look(within=10)
+        without = world.seconds
+        with silent() as port:
+            line = f"EMULATOR=external\nAWS_ENDPOINT_URL=http://127.0.0.1:{port}"
+            with world.changed(**dict.fromkeys([name.replace("-", "_") for name in names], line)):
+                told = world.look(code=6 if names == NAMES else 0, within=10)
+        added.append(world.seconds - without)
+        assert [name for name, each in told.items() if not each["reached"]] == names
+        assert told["dev-localstack"]["health"]["ok"]
+    assert min(added) <= UNREACHABLE
 
 
 @pytest.mark.parametrize(

@@ -1,33 +1,20 @@
-"""How checks are run: what they must take away again, and in which order they come."""
+"""How checks are run: deadlines, patience, those that must be alone, and what a failure means."""
 
 from __future__ import annotations
 
-import math
+import itertools
+import re
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from soundbite import environment
-from soundbite.checks import (
-    DEPLOYED,
-    Check,
-    Debt,
-    Halted,
-    Outcome,
-    Scene,
-    check,
-    choose,
-    load_modules,
-    model,
-    run,
-    running,
-)
-from soundbite.checks.calling import call
-from soundbite.checks.model import Registry
+from soundbite.checks import Check, Evidence, Failed, NotYet, Outcome, Scene, Severity, Skipped, Verdict, Warned, run
+from soundbite.checks.running import judge
 from soundbite.cloud import Cloud
-from soundbite.errors import ConfigurationError, Inconclusive, Interrupted
+from soundbite.errors import Inconclusive
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,166 +23,172 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def scene(tmp_path: Path) -> Scene:
-    """Return a scene that nobody answers in."""
-    loaded = environment.load("dev-localstack")
-    return Scene(loaded, Cloud(loaded), tmp_path, url="http://127.0.0.1:1")
+    """Return a scene of which no check here looks at anything."""
+    loaded = environment.load("dev-localstack", {})
+    return Scene(loaded, Cloud(loaded), tmp_path)
 
 
-def owing(undo: Callable[[], str]) -> Check:
-    """Return a check that makes something and hangs."""
-
-    def make(scene: Scene) -> str:
-        scene.owe(Debt("custom.making", "the thing", undo))
-        threading.Event().wait()
-        return ""
-
-    return Check("custom.making", make, 20.0)
+def made(name: str, function: Callable[[Scene], Any], deadline: float = 20, **more: Any) -> Check:
+    """Return a check."""
+    return Check(f"custom.{name}", function, deadline, **more)
 
 
-def test_what_a_check_made_that_hangs_is_taken_away(scene: Scene) -> None:
-    taken = []
-    (verdict,) = run([owing(lambda: taken.append(1) or "")], scene, within=0.3)  # type: ignore[func-returns-value]
-    assert taken == [1]
-    assert (verdict.outcome, verdict.message) == (Outcome.INCONCLUSIVE, "not done after 0 s")
-    assert scene.debts() == []
+def fine(_: Scene) -> str:
+    """Say that all is well."""
+    return "well"
 
 
-def _fails() -> str:
-    raise RuntimeError("no right")
+def raising(error: Exception) -> Callable[[Scene], str]:
+    """Return what raises something."""
+
+    def function(_: Scene) -> str:
+        raise error
+
+    return function
 
 
-@pytest.mark.parametrize(
-    ("undo", "why"),
-    [
-        (lambda: "it is still pending", "it is still pending"),
-        (_fails, "no right"),
-        (lambda: threading.Event().wait() or "", "not taken away within 0.5 s"),
-    ],
-)
-def test_what_cannot_be_taken_away_is_told_in_time(scene: Scene, undo: Callable[[], str], why: str) -> None:
-    began = time.monotonic()
-    (verdict,) = run([owing(undo)], scene, within=0.3)
-    assert time.monotonic() - began < 1.3
-    assert verdict.message == f"not done after 0 s; left behind: the thing: {why}"
-
-
-def test_what_a_check_made_that_is_interrupted_is_taken_away(scene: Scene) -> None:
-    taken = []
-
-    def interrupted(_: object) -> None:
-        raise Interrupted(2)
-
-    making = owing(lambda: taken.append(1) or "")  # type: ignore[func-returns-value]
-
-    def done_soon(_: Scene) -> str:
-        time.sleep(0.2)
-        return "done"
-
-    quick = Check("custom.quick", done_soon, 20.0)
-    with pytest.raises(Halted) as halted:
-        run([making, quick], scene, tell=interrupted)
-    assert taken == [1]
-    assert [each.message for each in halted.value.verdicts] == ["interrupted before it was done", "done"]
-
-
-def test_nothing_is_asked_for_when_nobody_takes_it_away_any_more(scene: Scene) -> None:
-    run([Check("custom.well", lambda _: "well", 20.0)], scene)
-    with pytest.raises(Inconclusive, match="the time for checks is over"):
-        call(scene, "POST", "/soundbite")
-
-
-def test_those_that_must_be_alone_come_after_the_others_and_those_that_must_be_last_after_all(scene: Scene) -> None:
+def test_a_check_that_is_late_is_inconclusive_by_its_own_deadline_and_holds_up_nobody(scene: Scene) -> None:
+    ended = threading.Event()
+    late = made("late", lambda _: str(ended.wait(30)), 1)
+    later = made("later", lambda _: str(ended.wait(30)), 0.3)
     told: list[str] = []
-    at_work: list[str] = []
+    began = time.monotonic()
+    verdicts = run([late, made("fine", fine), later], scene, tell=lambda each: told.append(each.check))
+    took = time.monotonic() - began
+    ended.set()
+    assert [each.outcome for each in verdicts] == [Outcome.INCONCLUSIVE, Outcome.PASS, Outcome.INCONCLUSIVE]
+    assert [each.message for each in verdicts] == ["not done after 1 s", "well", "not done after 0 s"]
+    assert told == ["custom.fine", "custom.later", "custom.late"]
+    assert 1 <= took < 5
+    assert verdicts[0].seconds == pytest.approx(1, abs=0.05)
 
-    def noted(name: str) -> Callable[[Scene], str]:
-        def work(_: Scene) -> str:
-            at_work.append(name)
-            time.sleep(0.05)
-            told.append(f"{name} beside {len(at_work) - 1}")
-            at_work.remove(name)
+
+def test_what_comes_after_its_deadline_is_not_believed(scene: Scene) -> None:
+    def slow(_: Scene) -> str:
+        time.sleep(0.4)
+        return "well, late"
+
+    told: list[Verdict] = []
+    verdicts = run([made("slow", slow, 0.1), made("alone", slow, alone=True)], scene, tell=told.append)
+    assert [each.outcome for each in verdicts] == [Outcome.INCONCLUSIVE, Outcome.PASS]
+    assert [each.check for each in told] == ["custom.slow", "custom.alone"]
+
+
+def test_the_time_for_all_cuts_deadlines_and_what_never_began_says_so(scene: Scene) -> None:
+    ended = threading.Event()
+    hanging = made("hanging", lambda _: str(ended.wait(30)))
+    began = time.monotonic()
+    verdicts = run([made("last", fine, alone=True), hanging, made("fine", fine)], scene, within=1)
+    ended.set()
+    assert time.monotonic() - began < 5
+    assert {each.check: (each.outcome.value, each.message) for each in verdicts} == {
+        "custom.last": ("inconclusive", "not begun within 1 s"),
+        "custom.hanging": ("inconclusive", "not done after 1 s"),
+        "custom.fine": ("pass", "well"),
+    }
+    assert [each.check for each in verdicts] == ["custom.last", "custom.hanging", "custom.fine"]
+    assert scene.until <= began + 1 + 1
+
+
+def test_independent_checks_run_at_once_and_those_alone_after_them_one_by_one(scene: Scene) -> None:
+    together = threading.Barrier(2)
+    running: list[str] = []
+    seen: list[list[str]] = []
+
+    def beside(name: str, wait: Callable[[], object]) -> Check:
+        def function(_: Scene) -> str:
+            running.append(name)
+            wait()
+            seen.append(sorted(running))
+            wait()
+            running.remove(name)
             return name
 
-        return work
+        return made(name, function, alone=name.startswith("alone"))
 
-    checks = [
-        Check("api.last", noted("last"), 20.0, alone=True, last=True),
-        Check("api.beside", noted("beside"), 20.0),
-        Check("performance.alone", noted("alone"), 20.0, alone=True),
-    ]
+    def meet() -> None:
+        together.wait(10)
+
+    def rest() -> None:
+        time.sleep(0.05)
+
+    checks = [beside("alone-1", rest), beside("one", meet), beside("alone-2", rest), beside("two", meet)]
     verdicts = run(checks, scene)
-    assert told == ["beside beside 0", "alone beside 0", "last beside 0"]
-    assert [each.check for each in verdicts] == [each.id for each in checks]
+    assert {each.outcome for each in verdicts} == {Outcome.PASS}
+    assert seen == [["one", "two"], ["one", "two"], ["alone-1"], ["alone-2"]]
 
 
-def test_the_rate_limit_is_used_up_at_the_very_end() -> None:
-    load_modules(["app.checks"])
-    assert [each.id for each in choose() if each.last] == ["api.rate_limit_refuses"]
+def test_what_may_become_well_is_asked_again_with_growing_pauses(scene: Scene) -> None:
+    asked: list[float] = []
+
+    def settles(_: Scene) -> str:
+        asked.append(time.monotonic())
+        if len(asked) < 4:
+            raise NotYet("being changed")
+        return "settled"
+
+    verdict = judge(made("settles", settles, patience=10), scene)
+    assert (verdict.outcome, verdict.message) == (Outcome.PASS, "settled")
+    pauses = [later - before for before, later in itertools.pairwise(asked)]
+    assert [pause >= least for pause, least in zip(pauses, (0.2, 0.4, 0.8), strict=True)] == [True] * 3, pauses
+    assert sum(pauses) < 5  # on a busy machine
 
 
-# What is defined
+def test_what_never_becomes_well_fails_and_says_how_long_it_was_waited_for(scene: Scene) -> None:
+    verdict = judge(made("never", raising(NotYet("being changed")), patience=2), scene)
+    assert verdict.outcome is Outcome.FAIL
+    assert re.fullmatch(r"being changed \(still so after [12] s\)", verdict.message)
+    assert 1 < verdict.seconds < 5
 
 
-@pytest.fixture
-def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
-    """Return a registry of a test's own."""
-    made = Registry()
-    monkeypatch.setattr(model, "REGISTRY", made)
-    monkeypatch.setattr(running, "REGISTRY", made)
-    return made
+def test_without_patience_it_is_asked_once(scene: Scene) -> None:
+    asked: list[int] = []
+
+    def never(_: Scene) -> str:
+        asked.append(1)
+        raise NotYet("being changed")
+
+    verdict = judge(made("never", never), scene)
+    assert (verdict.outcome, verdict.message, len(asked)) == (Outcome.FAIL, "being changed", 1)
 
 
-def one(_: Scene) -> str:
-    """One."""
-    return ""
-
-
-def another(_: Scene) -> str:
-    """Another."""
-    return ""
-
-
-def test_two_checks_of_one_id_are_refused(registry: Registry) -> None:
-    check("custom.one")(one)
-    check("custom.one")(one)  # its module is imported again
-    with pytest.raises(ConfigurationError, match=r"two checks custom\.one: .*\.one, line \d+ and .*\.another, line"):
-        check("custom.one")(another)
-    assert registry.checks["custom.one"].function is one
-
-
-@pytest.mark.parametrize("id", ["custom", "custom.", ".one", ""])
-def test_a_check_without_a_group_is_refused(registry: Registry, id: str) -> None:
-    with pytest.raises(ConfigurationError, match="has no group"):
-        check(id)(one)
-    assert registry.checks == {}
-
-
-def test_a_check_for_an_environment_that_there_is_not_is_refused(registry: Registry) -> None:
-    check("custom.one", environments=["staging", DEPLOYED])(one)
-    load_modules([])
-    check("custom.another", environments=["stagging"])(another)
-    with pytest.raises(ConfigurationError, match=r"custom\.another .* is for stagging, which is no environment"):
-        load_modules([])
-    assert len(registry.checks) == 2
+def test_a_failure_of_severity_warning_is_a_warning_with_its_measurements(scene: Scene) -> None:
+    failing = raising(Failed("odd", {"count": 3}))
+    assert judge(made("error", failing), scene).outcome is Outcome.FAIL
+    verdict = judge(made("warning", failing, severity=Severity.WARNING), scene)
+    assert (verdict.outcome, verdict.message, verdict.data) == (Outcome.WARN, "odd", {"count": 3})
+    # What cannot be measured is not made better by it, nor what may still become well made worse.
+    unknown = judge(made("unknown", raising(Inconclusive("no answer")), severity=Severity.WARNING), scene)
+    assert unknown.outcome is Outcome.INCONCLUSIVE
+    moving = judge(made("moving", raising(NotYet("being changed")), severity=Severity.WARNING), scene)
+    assert moving.outcome is Outcome.WARN
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("function", "outcome", "message"),
     [
-        ("import nothing_of_that_name\n", "ModuleNotFoundError: No module named 'nothing_of_that_name'"),
-        ("raise RuntimeError('no luck')\n", "cannot be imported: RuntimeError: no luck"),
-        ("def broken(:\n", "cannot be imported: SyntaxError"),
-        ("raise SystemExit(0)\n", "it ends the process"),
-        ("from soundbite.checks import check\n@check('alone')\ndef alone(scene): ...\n", "'alone' (failing.alone, "),
+        (lambda _: Evidence("quick", {"ms": 3}), "pass", "quick"),
+        (raising(Warned("look")), "warn", "look"),
+        (raising(Skipped("not here")), "skip", "not here"),
+        (raising(Inconclusive("no right", "ask for it")), "inconclusive", "no right"),
+        (raising(KeyError("TableArn")), "inconclusive", "KeyError: 'TableArn'"),
+        (lambda _: None, "inconclusive", "the check says nothing of what it found"),
     ],
 )
-@pytest.mark.parametrize("hurried", [False, True])
-def test_a_module_that_cannot_be_imported_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, words: str, hurried: bool
+def test_however_a_check_ends_there_is_a_verdict(
+    scene: Scene, function: Callable[[Scene], Any], outcome: str, message: str
 ) -> None:
-    (tmp_path / "failing.py").write_text(text)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    with pytest.raises(ConfigurationError) as refused:
-        load_modules(["failing"], time.monotonic() + 20 if hurried else math.inf)
-    assert refused.value.message.startswith("CHECKS names failing")
-    assert words in refused.value.message
+    verdict = judge(made("any", function), scene)
+    assert (verdict.outcome.value, verdict.message) == (outcome, message)
+    assert verdict.data == ({"ms": 3} if message == "quick" else {})
+    assert verdict.hint == ("ask for it" if message == "no right" else "")
+
+
+def test_a_check_for_others_is_not_asked(scene: Scene) -> None:
+    def never(_: Scene) -> str:
+        raise AssertionError
+
+    verdict = judge(made("others", never, environments=("deployed",)), scene)
+    assert (verdict.outcome, verdict.message) == (Outcome.SKIP, "is for deployed only")
+    for mine in ("local", "dev-localstack"):
+        assert judge(made("mine", fine, environments=(mine, "staging")), scene).outcome is Outcome.PASS
