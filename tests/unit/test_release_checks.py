@@ -129,6 +129,16 @@ def test_restarts_and_room_are_not_known_of_a_silent_host(judged: Callable[..., 
     assert verdict.message.endswith("api-1 0.0 GiB free")
 
 
+def test_hosts_without_room_for_the_next_image_are_named_and_no_others(judged: Callable[..., Verdict]) -> None:
+    states = dict.fromkeys(("a", "b", "c"), "running")
+    told = {name: {**WELL, "free": int(size * 2**30)} for name, size in {"a": 1.5, "b": 9, "c": 0}.items()}
+    verdict = judged("release.room", states, told)
+    assert (verdict.outcome, verdict.message) == (Outcome.WARN, "a 1.5 GiB free, c 0.0 GiB free")
+    told = {name: {**WELL, "free": 9 * 2**30} for name in states}
+    verdict = judged("release.room", states, told)
+    assert (verdict.outcome, verdict.message) == (Outcome.PASS, ", ".join(f"{name} 9.0 GiB free" for name in states))
+
+
 @pytest.mark.parametrize(
     ("built", "runs", "outcome", "words"),
     [
