@@ -113,7 +113,7 @@ def _all_environments() -> list[Row]:
             memory = _memory(own["PROXY_PROJECT"], folder)
         finally:
             _inv("dev.multienv", "--down", **own)
-    how = "from no state: emulated AWS, 25 stacks, five containers, nginx; image present"
+    how = "from no state: emulated AWS, every stack of five environments, five containers, nginx; image present"
     return [
         at_most("`inv dev.multienv`", _ALL, [took], "s", how),
         at_most("… memory of all of it", _MEMORY, [memory], "GiB", "six containers, emulated AWS and its functions"),

@@ -29,6 +29,7 @@ RECORD = Path("/run/soundbite-engine.json")
 LOG = Path("/var/log/soundbite-engine.log")
 PLUGINS = Path("/usr/local/lib/docker/cli-plugins")
 SUITE = "trixie"
+BASE = f"debian:{SUITE}-slim"
 """The Debian release of the base images and of the plugins."""
 
 INSTALL_TIMEOUT = 600
@@ -101,7 +102,7 @@ def main(arguments: Sequence[str]) -> int:
 def up() -> int:
     """Bring everything up: engine, plugins, base images."""
     started = time.monotonic()
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(4) as pool:
         # node's image is made of the node that the workflow's requirements bring.
         requirements = pool.submit(_requirements)
         if not _engine():
@@ -112,8 +113,12 @@ def up() -> int:
             _install_plugins()
         _say(f"engine {_engine()}, compose {_has('compose')}, buildx {_has('buildx')}")
         missing = [image for image in base_images() if not _image(image)]
-        for image in [image for image in missing if not _pull(image)]:
-            _build(image, requirements)
+        lacking = [image for image in missing if not _pull(image)]
+        if lacking and not _image(BASE):
+            _debootstrap(BASE)
+        # The others are made of the first, and at once.
+        for built in [pool.submit(_build, image, requirements) for image in lacking if image != BASE]:
+            built.result()
         requirements.result()
     _say(f"everything is there after {time.monotonic() - started:.0f} s: {', '.join(base_images())}")
     return 0
@@ -268,11 +273,6 @@ def _pull(image: str) -> bool:
 
 def _build(image: str, requirements: object) -> None:
     kind = image.partition(":")[0]
-    base = f"debian:{SUITE}-slim"
-    if not _image(base):
-        _debootstrap(base)
-    if image == base:
-        return
     _say(f"building {image} from Debian's packages …")
     context = Path(tempfile.mkdtemp(prefix="soundbite-engine-"))
     try:

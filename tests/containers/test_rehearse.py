@@ -390,6 +390,20 @@ def test_where_its_port_is_taken_there_is_no_load_balancer(scene: Scene) -> None
     assert scene.balanced()[0] == 502
 
 
+def test_soundbite_itself_is_deployed_to_it_and_all_is_well(scene: Scene) -> None:
+    done = scene.inv("deploy.staging", "--rehearse", "--build", "--yes", timeout=LONG)
+    assert done.returncode == 0, done.stderr
+    done = scene.inv("validate", "--env=staging", "--rehearse", "--journey", "--json", timeout=LONG)
+    checks = json.loads(done.stdout)["checks"]
+    unwell = {each["id"]: each["message"] for each in checks if each["outcome"] not in {"pass", "skip"}}
+    assert (done.returncode, unwell) == (0, {})
+    passed = {each["id"] for each in checks if each["outcome"] == "pass"}
+    assert len(passed) >= 40
+    # Its own checks, asked through load balancer, nginx and the host's socket.
+    assert {"api.openapi", "api.cors", "api.errors", "journey.clip", "performance.latency", "release.hosts"} <= passed
+    assert scene.balanced()[0] != 502
+
+
 def test_down_of_one_environment_leaves_the_ground(scene: Scene) -> None:
     assert scene.container(1) in scene.down("--env=staging").stderr
     found = scene.status()
