@@ -185,12 +185,13 @@ def _known_hosts(environment: Environment) -> Path:
 
 def _end(connection: Any) -> None:
     """End a connection and the way to it: Fabric leaves a jump host's open, and paramiko a command's process."""
-    way = getattr(connection.transport, "sock", None)
+    transport = connection.transport
     connection.close()
     if hasattr(connection.gateway, "close"):
         connection.gateway.close()
-    process = getattr(way, "process", None)
+    process = getattr(getattr(transport, "sock", None), "process", None)
     if process is not None:
+        transport.join(_CONNECT_TIMEOUT)  # it ends the process, too, and must find it
         process.kill()
         process.communicate()
 
@@ -201,7 +202,8 @@ def _spoken(channel: Any, command: str, stdin: str) -> tuple[int, str, str]:
     out: list[bytes] = []
     err: list[bytes] = []
     while True:
-        ended = channel.exit_status_ready()
+        # sshd may tell how a command ended before the last that it said: the end of that is told, too.
+        ended = channel.closed or (channel.eof_received and channel.exit_status_ready())
         idle = True
         if channel.recv_ready():
             out.append(channel.recv(65536))
