@@ -132,8 +132,7 @@ def begin(here: Scene, lock: Lock, record: Deployment, plan_: dict[str, Any]) ->
     with released_on_failure(lock):
         operation = Operation(record.id, record.verb, PLANNED, plan_)
         lock.name_operation(record.id)
-        here.ledger.put_deployment(record, lock.token)
-        here.ledger.put_operation(operation, lock.token)
+        here.ledger.put_begun(record, operation, lock.token)
     return operation, record
 
 

@@ -56,8 +56,12 @@ class Scene:
 
     def audit(self, event: str, **more: Any) -> None:
         """Append to the audit trail who did what from where."""
-        entry = {"at": now(), "event": event, "who": self.who, "where": self.where, **more}
-        self.ledger.audit({name: console.masked(each) for name, each in entry.items()})
+        self.ledger.audit(self.entry(event, **more))
+
+    def entry(self, event: str, **more: Any) -> dict[str, Any]:
+        """Return what the audit trail says of an event: who did it, from where, and what else there is to say."""
+        said = {"at": now(), "event": event, "who": self.who, "where": self.where, **more}
+        return {name: console.masked(each) for name, each in said.items()}
 
 
 def load(name: str, *, rehearsal: bool, overrides: dict[str, str] | None = None) -> Scene:
