@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from soundbite import application, console
-from soundbite.errors import ConfigurationError, Locked, Refused
+from soundbite.errors import ConfigurationError
 from soundbite.infrastructure import functions, stacks
-from soundbite.platforms.platform import served
-from soundbite.releases import Deployment, Operation
-from soundbite.releases.records import DEPLOY, PLANNED
+from soundbite.releases.records import DEPLOY
 
 from . import planning, releasing, scene
+from .beginning import (
+    begin,
+    common,
+    first_record,
+    released_on_failure,
+    require_free,
+    require_good,
+    require_unchanged,
+    result,
+)
 from .carrying import Carrier
 from .preparing import prepare_deploy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable
 
     from soundbite.platforms.platform import Platform
-    from soundbite.releases import Lock
+    from soundbite.releases import Deployment, Lock, Operation
 
     from .planning import Differences
     from .scene import Scene
@@ -100,7 +107,8 @@ def deploy(here: Scene, wishes: Wishes, confirm: Callable[[str], None]) -> dict[
         if found.nothing and found.before is not None:
             console.say(f"{found.before.id} serves already on {platform.told()}; nothing to do.")
             return result(here, found.before, changed=False)
-        _require_good(here, candidate.release.id, wishes)
+        release = candidate.release.id
+        require_good(release, _bad(here, release), override_bad=wishes.override_bad, reason=wishes.reason)
         text = "\n".join(found.lines)
         console.say(text)
         if wishes.irreversible:
@@ -110,100 +118,29 @@ def deploy(here: Scene, wishes: Wishes, confirm: Callable[[str], None]) -> dict[
         _ensure_ledger(here, found)
         lock = here.lock()
         lock.acquire(here.holder(wishes.reason or f"deploy {candidate.release.id}"), wait=wishes.lock_wait)
-        carrier = Carrier(here, lock, platform, *_begin(here, lock, platform, found, wishes, revision))
+        with released_on_failure(lock):
+            require_unchanged(here, found.before)
+            begun = _begin(here, lock, platform, found, wishes, revision)
+        carrier = Carrier(here, lock, platform, *begun)
         return result(here, carrier.carry(prepare_deploy(candidate, found.assembly)), changed=True)
-
-
-def result(here: Scene, deployment: Deployment, *, changed: bool) -> dict[str, Any]:
-    """Return what a deployment ended with."""
-    return {
-        "environment": here.environment.name,
-        "deployment": deployment.id,
-        "release": deployment.release,
-        "commit": deployment.commit,
-        "changed": changed,
-        "seconds": deployment.seconds,
-        "url": here.environment.app.url,
-    }
-
-
-def begin(here: Scene, lock: Lock, record: Deployment, plan_: dict[str, Any]) -> tuple[Operation, Deployment]:
-    """Write a new operation and its deployment to the ledger; if that fails, give the lock back."""
-    with released_on_failure(lock):
-        operation = Operation(record.id, record.verb, PLANNED, plan_)
-        lock.name_operation(record.id)
-        here.ledger.put_begun(record, operation, lock.token)
-    return operation, record
-
-
-@contextmanager
-def released_on_failure(lock: Lock) -> Iterator[None]:
-    """Give the lock back if what must be done first under it fails: nothing was begun."""
-    try:
-        yield
-    except BaseException:
-        lock.release()
-        raise
-
-
-def require_free(here: Scene, wait: float) -> None:
-    """Refuse at once where somebody else is at work and is not waited for.
-
-    Raises
-    ------
-    Locked
-        The message says who.
-    """
-    try:
-        if not wait:
-            here.lock().require_free()
-    except ConfigurationError:
-        return  # no ledger yet
-
-
-def require_unchanged(here: Scene, before: Deployment | None) -> None:
-    """Refuse where something else serves than when the plan was made.
-
-    Raises
-    ------
-    Locked
-        Somebody deployed meanwhile.
-    """
-    now = planning.serving(here)
-    if (now.id if now else None) != (before.id if before else None):
-        who = f", by {now.who} on {now.where}" if now else ""
-        raise Locked(
-            f"{now.id if now else 'Nothing'} serves now: somebody was faster{who}. Nothing was changed.",
-            "Look at it again: --plan.",
-        )
 
 
 def _begin(
     here: Scene, lock: Lock, platform: Platform, found: Differences, wishes: Wishes, revision: str
 ) -> tuple[Operation, Deployment]:
-    before = found.before
-    with released_on_failure(lock):
-        require_unchanged(here, before)
-        number = here.ledger.next_number()
-        function = _function(here)
     release = found.candidate.release
-    record = Deployment(
-        id=f"{here.environment.name}-{number}",
-        number=number,
-        environment=here.environment.name,
-        verb=DEPLOY,
+    record = first_record(
+        here,
+        DEPLOY,
+        found.before,
+        platform,
         release=release.id,
         image="",
         commit=revision,
-        before=before.id if before else None,
         source=None,
-        who=here.who,
-        where=here.where,
-        started=scene.now(),
         secrets=found.secrets,
         hosts=sorted(found.statuses),
         irreversible=wishes.irreversible,
-        platform=platform.name,
     )
     plan_ = {
         "deployment": record.id,
@@ -214,43 +151,10 @@ def _begin(
         "assembly": found.assembly.digest,
         "overrides": here.overrides,
         "secrets": found.secrets,
-        **common(here, platform, found.statuses, before, found.processor_version),
-        "processor": {"function": function, "version": None},
+        **common(here, platform, found.statuses, found.before, found.processor_version),
+        "processor": {"function": functions.named(here.cloud), "version": None},
     }
     return begin(here, lock, record, plan_)
-
-
-def common(
-    here: Scene,
-    platform: Platform,
-    statuses: Mapping[str, Mapping[str, Any]],
-    before: Deployment | None,
-    processor_version: str | None,
-) -> dict[str, Any]:
-    """Return the parts of a plan that deploys and rollbacks share."""
-    serves = before.id if before else None
-    if before is not None and before.platform != platform.name:
-        # What the environment was moved away from; a failure goes back to what serves here, if anything does.
-        found = served(statuses.values())
-        serves = found.pop() if len(found) == 1 else None
-    return {
-        "before": {
-            "deployment": serves,
-            "secrets": before.secrets if before else {},
-            "processor_version": processor_version,
-        },
-        "repository": "",
-        "platform": platform.name,
-        **platform.ground(),
-        "rehearsal": here.environment.emulated,
-    }
-
-
-def _function(here: Scene) -> str | None:
-    try:
-        return functions.name(here.cloud, stacks.outputs(here.cloud))
-    except ConfigurationError:
-        return None
 
 
 def _ensure_ledger(here: Scene, found: Differences) -> None:
@@ -262,19 +166,6 @@ def _ensure_ledger(here: Scene, found: Differences) -> None:
         application.cdk_cli().ensure(step.tell)
         stacks.deploy(here.cloud, found.assembly, step.tell, only=name)
         step.detail = f"{here.ledger.table} made"
-
-
-def _require_good(here: Scene, release: str, wishes: Wishes) -> None:
-    bad = _bad(here, release)
-    if not bad:
-        return
-    if not wishes.override_bad:
-        raise Refused(
-            f"{release} was marked bad ({bad}). Nothing was changed.",
-            '--override-bad --reason="…" deploys it all the same.',
-        )
-    if not wishes.reason:
-        raise ConfigurationError("--override-bad wants a reason.", '--reason="why it is good now"; the audit keeps it.')
 
 
 def _bad(here: Scene, release: str) -> str:

@@ -32,8 +32,7 @@ def prepare_deploy(candidate: Candidate, assembly: Assembly) -> Callable[[Carrie
         release = releasing.bring(scene, candidate)
         scene.ledger.add_release(release, token)
         scene.ledger.put_templates(assembly.digest, assembly.templates(), token)
-        output = stacks.outputs(scene.cloud)
-        function = functions.name(scene.cloud, output)
+        function = functions.name(scene.cloud, stacks.outputs(scene.cloud))
         version = None
         if function:
             if carrier.plan["before"]["processor_version"]:

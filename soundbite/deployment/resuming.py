@@ -12,8 +12,8 @@ from soundbite.releases import Deployment, Operation, Release
 from soundbite.releases.records import DEPLOY, PLANNED, RECORDED
 
 from . import releasing, scene
+from .beginning import result
 from .carrying import Carrier
-from .deploying import result
 from .preparing import prepare_deploy, prepare_rollback
 from .releasing import Candidate
 

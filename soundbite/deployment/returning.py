@@ -9,12 +9,20 @@ from soundbite import console, publishing, secrets
 from soundbite.errors import ConfigurationError, Refused, SoundbiteError
 from soundbite.infrastructure import changes, functions, stacks
 from soundbite.parallel import workers
-from soundbite.releases import Deployment
 from soundbite.releases.records import ROLLBACK
 
 from . import planning, scene
+from .beginning import (
+    begin,
+    common,
+    first_record,
+    released_on_failure,
+    require_free,
+    require_good,
+    require_unchanged,
+    result,
+)
 from .carrying import Carrier
-from .deploying import begin, common, released_on_failure, require_free, require_unchanged, result
 from .preparing import prepare_rollback
 
 if TYPE_CHECKING:
@@ -22,7 +30,7 @@ if TYPE_CHECKING:
 
     from soundbite.infrastructure.changes import Difference
     from soundbite.platforms.platform import Platform
-    from soundbite.releases import Lock, Operation
+    from soundbite.releases import Deployment, Lock, Operation
 
     from .scene import Scene
 
@@ -63,7 +71,7 @@ def rollback(
             require_free(here, lock_wait)
         now = planning.serving(here)
         target = _target(here, now, to)
-        _require_good(target, override_bad=override_bad, reason=reason)
+        require_good(target.id, _against(target), override_bad=override_bad, reason=reason)
         difference = _examined(here, target, keep_infrastructure=keep_infrastructure)
         told = _told(here, now, target, difference)
         if plan:
@@ -82,7 +90,10 @@ def rollback(
             confirm(f"{here.environment.name} in account {here.environment.aws.account_id}")
         lock = here.lock()
         lock.acquire(here.holder(reason or f"roll back to {target.id}"), wait=lock_wait)
-        carrier = Carrier(here, lock, platform, *_begin(here, lock, platform, statuses, now, target, told, reason))
+        with released_on_failure(lock):
+            require_unchanged(here, now)
+            begun = _begin(here, lock, platform, statuses, now, target, told, reason)
+        carrier = Carrier(here, lock, platform, *begun)
         return result(here, carrier.carry(prepare_rollback(difference)), changed=True)
 
 
@@ -118,15 +129,8 @@ def _kind(deployment: Deployment) -> tuple[Any, ...]:
     return deployment.release, deployment.configured, sorted(deployment.secrets.items())
 
 
-def _require_good(target: Deployment, *, override_bad: bool, reason: str) -> None:
-    why = target.bad or ("" if target.verified else "it was never verified")
-    if why and not override_bad:
-        raise Refused(
-            f"{target.id} must not serve again: {why}. Nothing was changed.",
-            '--override-bad --reason="…" goes there all the same.',
-        )
-    if why and not reason:
-        raise ConfigurationError("--override-bad wants a reason.", '--reason="why it is good now"; the audit keeps it.')
+def _against(target: Deployment) -> str:
+    return target.bad or ("" if target.verified else "it was never verified")
 
 
 def _examined(here: Scene, target: Deployment, *, keep_infrastructure: bool) -> Difference | None:
@@ -207,45 +211,30 @@ def _begin(
     reason: str,
 ) -> tuple[Operation, Deployment]:
     assert now is not None, "there is something to go back from"
-    with released_on_failure(lock):
-        require_unchanged(here, now)
-        source = _source(here, target)
-        number = here.ledger.next_number()
-        function = functions.name(here.cloud, stacks.outputs(here.cloud))
-        version = functions.pointed(here.cloud, function) if function else None
-    name = f"{here.environment.name}-{number}"
-    record = Deployment(
-        id=name,
-        number=number,
-        environment=here.environment.name,
-        verb=ROLLBACK,
-        release=target.release,
-        image=target.image,
-        commit=target.commit,
-        before=now.id,
+    source = _source(here, target)
+    function = functions.named(here.cloud)
+    version = functions.pointed(here.cloud, function) if function else None
+    same = ("release", "image", "commit", "configuration", "secrets", "configured", "processor_version", "assembly")
+    record = first_record(
+        here,
+        ROLLBACK,
+        now,
+        platform,
         source=target.id,
-        who=here.who,
-        where=here.where,
-        started=scene.now(),
-        configuration=target.configuration,
-        secrets=target.secrets,
-        configured=target.configured,
-        processor_version=target.processor_version,
-        assembly=target.assembly,
         hosts=target.hosts,
-        platform=target.platform,
+        **{each: getattr(target, each) for each in same},
     )
     plan = {
         **common(here, platform, statuses, now, version),
-        "deployment": name,
+        "deployment": record.id,
         "told": told,
         "release": {"id": target.release, "commit": target.commit},
         "secrets": target.secrets,
         "repository": source.plan["repository"],
         **{key: source.plan[key] for key in platform.ground().keys() & {"proxy"}},
-        "bundle": platform.renamed(source.plan["bundle"], target.id, name),
+        "bundle": platform.renamed(source.plan["bundle"], target.id, record.id),
         "processor": {"function": function, "version": target.processor_version},
-        "marks_bad": reason or f"rolled back by {name}",
+        "marks_bad": reason or f"rolled back by {record.id}",
     }
     return begin(here, lock, record, plan)
 
