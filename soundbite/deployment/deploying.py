@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from soundbite import application, console
-from soundbite.errors import ConfigurationError
 from soundbite.infrastructure import functions, stacks
 from soundbite.releases.records import DEPLOY
 
-from . import planning, releasing, scene
+from . import marks, planning, releasing, scene
 from .beginning import (
     begin,
     common,
@@ -56,14 +55,13 @@ class Wishes(NamedTuple):
     override_bad: bool = False
     reason: str = ""
     irreversible: str = ""
-    rehearsal: bool = False
 
 
 def plan(here: Scene, wishes: Wishes) -> dict[str, Any]:
     """Return what a deployment would change; changes nothing."""
     with scene.preflight(here) as (platform, statuses):
         scene.require_clean(here)
-        candidate = releasing.choose(here, wishes.release, build=wishes.build, rehearsal=wishes.rehearsal)
+        candidate = releasing.choose(here, wishes.release, build=wishes.build)
         found = planning.compare(here, candidate, platform, statuses)
         return {
             "environment": here.environment.name,
@@ -72,7 +70,7 @@ def plan(here: Scene, wishes: Wishes) -> dict[str, Any]:
             "differences": found.lines,
             "infrastructure": stacks.diff(here.cloud, found.assembly) if found.stacks else "",
             "hosts": sorted(statuses),
-            "bad": _bad(here, candidate.release.id),
+            "bad": marks.bad(here, candidate.release.id),
         }
 
 
@@ -102,13 +100,13 @@ def deploy(here: Scene, wishes: Wishes, confirm: Callable[[str], None]) -> dict[
     with scene.preflight(here) as (platform, statuses):
         revision = scene.require_clean(here)
         require_free(here, wishes.lock_wait)
-        candidate = releasing.choose(here, wishes.release, build=wishes.build, rehearsal=wishes.rehearsal)
+        candidate = releasing.choose(here, wishes.release, build=wishes.build)
         found = planning.compare(here, candidate, platform, statuses)
         if found.nothing and found.before is not None:
             console.say(f"{found.before.id} serves already on {platform.told()}; nothing to do.")
             return result(here, found.before, changed=False)
         release = candidate.release.id
-        require_good(release, _bad(here, release), override_bad=wishes.override_bad, reason=wishes.reason)
+        require_good(release, marks.bad(here, release), override_bad=wishes.override_bad, reason=wishes.reason)
         text = "\n".join(found.lines)
         console.say(text)
         if wishes.irreversible:
@@ -166,10 +164,3 @@ def _ensure_ledger(here: Scene, found: Differences) -> None:
         application.cdk_cli().ensure(step.tell)
         stacks.deploy(here.cloud, found.assembly, step.tell, only=name)
         step.detail = f"{here.ledger.table} made"
-
-
-def _bad(here: Scene, release: str) -> str:
-    try:
-        return here.ledger.bad(release)
-    except ConfigurationError:
-        return ""  # no ledger yet

@@ -11,7 +11,7 @@ from soundbite.infrastructure import changes, functions, stacks
 from soundbite.parallel import workers
 from soundbite.releases.records import ROLLBACK
 
-from . import planning, scene
+from . import marks, planning, scene
 from .beginning import (
     begin,
     common,
@@ -71,7 +71,7 @@ def rollback(
             require_free(here, lock_wait)
         now = planning.serving(here)
         target = _target(here, now, to)
-        require_good(target.id, _against(target), override_bad=override_bad, reason=reason)
+        require_good(target.id, _against(here, target), override_bad=override_bad, reason=reason)
         difference = _examined(here, target, keep_infrastructure=keep_infrastructure)
         told = _told(here, now, target, difference)
         if plan:
@@ -116,7 +116,8 @@ def _target(here: Scene, now: Deployment | None, to: str) -> Deployment:
         return target
     for each in here.ledger.deployments():
         fit = each.verified and not each.bad and each.platform == platform
-        if fit and each.number < now.number and _kind(each) != _kind(now):
+        another = fit and each.number < now.number and _kind(each) != _kind(now)
+        if another and not marks.bad_to_return_to(here, each.release):
             return each
     raise Refused(
         f"{here.environment.name} has no verified deployment before {now.id} that is not bad.",
@@ -129,8 +130,9 @@ def _kind(deployment: Deployment) -> tuple[Any, ...]:
     return deployment.release, deployment.configured, sorted(deployment.secrets.items())
 
 
-def _against(target: Deployment) -> str:
-    return target.bad or ("" if target.verified else "it was never verified")
+def _against(here: Scene, target: Deployment) -> str:
+    never = "" if target.verified else "it was never verified"
+    return target.bad or marks.bad_to_return_to(here, target.release) or never
 
 
 def _examined(here: Scene, target: Deployment, *, keep_infrastructure: bool) -> Difference | None:
