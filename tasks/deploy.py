@@ -77,6 +77,8 @@ def _print_plan(found: dict[str, Any]) -> None:
     console.result("\n".join(found["differences"]) or f"{found['before']} serves already; nothing would change.")
     if found["infrastructure"]:
         console.result(found["infrastructure"])
+    if found["irreversible"]:
+        console.warn(f"It cannot be taken back: {found['irreversible']}")
     if found["bad"]:
         console.warn(f"{found['release']} was marked bad: {found['bad']}")
 

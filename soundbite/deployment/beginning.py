@@ -125,6 +125,12 @@ def released_on_failure(lock: Lock) -> Iterator[None]:
         raise
 
 
+def is_unchanged(here: Scene, before: Deployment | None) -> bool:
+    """Tell whether still the same serves as when the plan was made."""
+    now = planning.serving(here)
+    return (now.id if now else None) == (before.id if before else None)
+
+
 def require_unchanged(here: Scene, before: Deployment | None) -> None:
     """Refuse where something else serves than when the plan was made.
 
@@ -133,8 +139,8 @@ def require_unchanged(here: Scene, before: Deployment | None) -> None:
     Locked
         Somebody deployed meanwhile.
     """
-    now = planning.serving(here)
-    if (now.id if now else None) != (before.id if before else None):
+    if not is_unchanged(here, before):
+        now = planning.serving(here)
         who = f", by {now.who} on {now.where}" if now else ""
         raise Locked(
             f"{now.id if now else 'Nothing'} serves now: somebody was faster{who}. Nothing was changed.",

@@ -13,6 +13,7 @@ from .beginning import (
     begin,
     common,
     first_record,
+    is_unchanged,
     released_on_failure,
     require_free,
     require_good,
@@ -23,7 +24,7 @@ from .carrying import Carrier
 from .preparing import prepare_deploy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from soundbite.platforms.platform import Platform
     from soundbite.releases import Deployment, Lock, Operation
@@ -71,6 +72,7 @@ def plan(here: Scene, wishes: Wishes) -> dict[str, Any]:
             "infrastructure": stacks.diff(here.cloud, found.assembly) if found.stacks else "",
             "hosts": sorted(statuses),
             "bad": marks.bad(here, candidate.release.id),
+            "irreversible": _irreversible(found, wishes),
         }
 
 
@@ -100,27 +102,58 @@ def deploy(here: Scene, wishes: Wishes, confirm: Callable[[str], None]) -> dict[
     with scene.preflight(here) as (platform, statuses):
         revision = scene.require_clean(here)
         require_free(here, wishes.lock_wait)
-        candidate = releasing.choose(here, wishes.release, build=wishes.build)
-        found = planning.compare(here, candidate, platform, statuses)
-        if found.nothing and found.before is not None:
-            console.say(f"{found.before.id} serves already on {platform.told()}; nothing to do.")
-            return result(here, found.before, changed=False)
-        release = candidate.release.id
-        require_good(release, marks.bad(here, release), override_bad=wishes.override_bad, reason=wishes.reason)
-        text = "\n".join(found.lines)
-        console.say(text)
-        if wishes.irreversible:
-            console.warn(f"It cannot be taken back: {wishes.irreversible}")
-        if here.environment.workflow.confirm:
-            confirm(f"{here.environment.name} in account {here.environment.aws.account_id}")
+        found = _agreed(here, wishes, platform, statuses, confirm)
+        if found.nothing:
+            return _serves_already(here, found, platform)
         _ensure_ledger(here, found)
         lock = here.lock()
-        lock.acquire(here.holder(wishes.reason or f"deploy {candidate.release.id}"), wait=wishes.lock_wait)
+        lock.acquire(here.holder(wishes.reason or f"deploy {found.candidate.release.id}"), wait=wishes.lock_wait)
         with released_on_failure(lock):
+            if wishes.lock_wait and not is_unchanged(here, found.before):
+                found = _agreed(here, wishes, platform, platform.look(), confirm)
+                if found.nothing:
+                    lock.release()
+                    return _serves_already(here, found, platform)
             require_unchanged(here, found.before)
             begun = _begin(here, lock, platform, found, wishes, revision)
         carrier = Carrier(here, lock, platform, *begun)
-        return result(here, carrier.carry(prepare_deploy(candidate, found.assembly)), changed=True)
+        return result(here, carrier.carry(prepare_deploy(found.candidate, found.assembly)), changed=True)
+
+
+def _agreed(
+    here: Scene,
+    wishes: Wishes,
+    platform: Platform,
+    statuses: Mapping[str, Mapping[str, Any]],
+    confirm: Callable[[str], None],
+) -> Differences:
+    """Return what a deployment changes, if anything, once that is told and nobody objects."""
+    candidate = releasing.choose(here, wishes.release, build=wishes.build)
+    found = planning.compare(here, candidate, platform, statuses)
+    if found.nothing:
+        return found
+    release = candidate.release.id
+    require_good(release, marks.bad(here, release), override_bad=wishes.override_bad, reason=wishes.reason)
+    console.say("\n".join(found.lines))
+    irreversible = _irreversible(found, wishes)
+    if irreversible:
+        console.warn(f"It cannot be taken back: {irreversible}")
+    if here.environment.workflow.confirm:
+        confirm(f"{here.environment.name} in account {here.environment.aws.account_id}")
+    return found
+
+
+def _irreversible(found: Differences, wishes: Wishes) -> str:
+    """Return why nobody can go back from it: as is said now, or was said of the release that it brings."""
+    release = found.candidate.release
+    brings = found.before is None or found.before.release != release.id
+    return wishes.irreversible or (release.irreversible if brings else "")
+
+
+def _serves_already(here: Scene, found: Differences, platform: Platform) -> dict[str, Any]:
+    assert found.before is not None, "else the release differed"
+    console.say(f"{found.before.id} serves already on {platform.told()}; nothing to do.")
+    return result(here, found.before, changed=False)
 
 
 def _begin(
@@ -134,15 +167,17 @@ def _begin(
         platform,
         release=release.id,
         image="",
-        commit=revision,
+        commit=release.commit,
         source=None,
         secrets=found.secrets,
         hosts=sorted(found.statuses),
-        irreversible=wishes.irreversible,
+        irreversible=_irreversible(found, wishes),
     )
     plan_ = {
         "deployment": record.id,
         "told": found.lines,
+        "reason": wishes.reason,
+        "checkout": revision,
         "release": {"id": release.id, "commit": release.commit},
         "contents": found.candidate.contents,
         "origin": found.candidate.origin.environment.name if found.candidate.origin else "",

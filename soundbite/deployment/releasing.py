@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -71,7 +72,7 @@ def choose(scene: Scene, wanted: str, *, build: bool) -> Candidate:
         raise ConfigurationError("--release and --build are two different releases.", "Give one of them.")
     if build or (origin is None and not wanted):
         _require_buildable(scene, first_stage=origin is None)
-        return of_tree(scene)
+        return _remembered(scene, of_tree(scene))
     known = _known(scene, wanted) if wanted else None
     if known is not None and any(each.release == wanted and each.verified for each in scene.ledger.deployments()):
         return Candidate(known, None, {})
@@ -150,15 +151,7 @@ def bring(scene: Stage, candidate: Candidate) -> Release:
             return release
         step.detail = f"{release.id}: " + ", ".join(f"{name} {each.how}" for name, each in found.items())
     digests = {name: str(each.name.digest) for name, each in found.items()}
-    return Release(
-        release.id,
-        digests["api"],
-        digests.get("processor"),
-        release.commit,
-        release.trees,
-        release.built,
-        release.irreversible,
-    )
+    return replace(release, image=digests["api"], processor=digests.get("processor"))
 
 
 def repository(scene: Stage) -> str:
@@ -175,6 +168,14 @@ def of_tree(scene: Stage) -> Candidate:
         "envs": files.digest(paths.ENVS, ["*.env"]),
     }
     return Candidate(Release(id_, "", None, checkout.revision(), trees, now()), None, contents)
+
+
+def _remembered(scene: Stage, built: Candidate) -> Candidate:
+    """Return what was built as it is known: what was said of it when it was deployed before holds."""
+    known = _known(scene, built.release.id)
+    if known is None:
+        return built
+    return built._replace(release=replace(built.release, irreversible=known.irreversible))
 
 
 def _known(scene: Stage, id_: str) -> Release | None:

@@ -123,10 +123,12 @@ def _carrier(here: Scene, lock: Lock, platform: Platform, operation: Operation, 
 def _preparation(here: Scene, operation: Operation) -> Callable[[Carrier], None] | None:
     """Return what brings infrastructure and artifacts, where that was not finished; the checkout must be the same."""
     plan = operation.plan
-    if operation.state != PLANNED or "bundle" in plan:
+    if operation.state != PLANNED:
         return None
     if operation.verb != DEPLOY:
-        return prepare_rollback(None)
+        return prepare_rollback()
+    if "bundle" in plan:
+        return None
     name, wanted = operation.deployment, plan["release"]
     origin = None
     if plan["origin"]:
@@ -141,9 +143,10 @@ def _preparation(here: Scene, operation: Operation) -> Callable[[Carrier], None]
         candidate = Candidate(known or Release(wanted["id"], "", None, wanted["commit"], {}, ""), origin, {})
     made = assembly.synth(here.environment, releasing.folder(here, candidate)) if same else None
     if made is None or made.digest != plan["assembly"]:
+        planned_at = plan.get("checkout", wanted["commit"])
         raise Refused(
             f"{name} had not got beyond its infrastructure, and this checkout ({checkout.revision()}) is not what it "
-            f"was made from (commit {wanted['commit']}). Nothing was changed.",
-            f"Check out {wanted['commit']} and --resume, or --abort.",
+            f"was made from (commit {planned_at}). Nothing was changed.",
+            f"Check out {planned_at} and --resume, or --abort.",
         )
     return prepare_deploy(candidate, made)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from soundbite import console, publishing, secrets
 from soundbite.errors import ConfigurationError, Refused, SoundbiteError
@@ -16,6 +16,7 @@ from .beginning import (
     begin,
     common,
     first_record,
+    is_unchanged,
     released_on_failure,
     require_free,
     require_good,
@@ -23,7 +24,7 @@ from .beginning import (
     result,
 )
 from .carrying import Carrier
-from .preparing import prepare_rollback
+from .preparing import prepare_rollback, require_safe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -69,37 +70,64 @@ def rollback(
     with scene.preflight(here) as (platform, statuses):
         if not plan:
             require_free(here, lock_wait)
-        now = planning.serving(here)
-        target = _target(here, now, to)
-        require_good(target.id, _against(here, target), override_bad=override_bad, reason=reason)
-        difference = _examined(here, target, keep_infrastructure=keep_infrastructure)
-        told = _told(here, now, target, difference)
+        find = partial(
+            _found, here, to, override_bad=override_bad, reason=reason, keep_infrastructure=keep_infrastructure
+        )
+        way, seen = find(), statuses
         if plan:
             return {
                 "environment": here.environment.name,
-                "before": now.id if now else None,
-                "to": target.id,
-                "release": target.release,
-                "differences": told,
-                "hosts": sorted(statuses),
+                "before": way.now.id,
+                "to": way.target.id,
+                "release": way.target.release,
+                "differences": way.told,
+                "hosts": sorted(seen),
             }
-        console.say("\n".join(told))
-        if now is not None and now.irreversible:
-            console.warn(f"{now.id} was said to be irreversible: {now.irreversible}")
-        if here.environment.workflow.confirm:
-            confirm(f"{here.environment.name} in account {here.environment.aws.account_id}")
+        _agree(here, way, confirm)
         lock = here.lock()
-        lock.acquire(here.holder(reason or f"roll back to {target.id}"), wait=lock_wait)
+        lock.acquire(here.holder(reason or f"roll back to {way.target.id}"), wait=lock_wait)
         with released_on_failure(lock):
-            require_unchanged(here, now)
-            begun = _begin(here, lock, platform, statuses, now, target, told, reason)
+            if lock_wait and not is_unchanged(here, way.now):
+                serving = planning.serving(here)
+                if serving is not None and _kind(serving) == _kind(way.target):
+                    # Whoever was waited for did it already; going further back is not what was asked for.
+                    lock.release()
+                    console.say(f"{serving.id} serves, which is {way.target.id} again; nothing to do.")
+                    return result(here, serving, changed=False)
+                way, seen = find(), platform.look()
+                _agree(here, way, confirm)
+            require_unchanged(here, way.now)
+            begun = _begin(here, lock, platform, seen, way, reason)
         carrier = Carrier(here, lock, platform, *begun)
-        return result(here, carrier.carry(prepare_rollback(difference)), changed=True)
+        return result(here, carrier.carry(prepare_rollback(way.difference)), changed=True)
 
 
-def _target(here: Scene, now: Deployment | None, to: str) -> Deployment:
+class _Way(NamedTuple):
+    """From what serves to what is gone back to; `difference` is None where the infrastructure is kept as it is."""
+
+    now: Deployment
+    target: Deployment
+    difference: Difference | None
+    told: list[str]
+
+
+def _found(here: Scene, to: str, *, override_bad: bool, reason: str, keep_infrastructure: bool) -> _Way:
+    now = planning.serving(here)
     if now is None:
         raise Refused(f"{here.environment.name} has no deployment to go back from.")
+    target = _target(here, now, to)
+    require_good(target.id, _against(here, target), override_bad=override_bad, reason=reason)
+    difference = _examined(here, target, keep_infrastructure=keep_infrastructure)
+    return _Way(now, target, difference, _told(here, now, target, difference))
+
+
+def _agree(here: Scene, way: _Way, confirm: Callable[[str], None]) -> None:
+    console.say("\n".join(way.told))
+    if here.environment.workflow.confirm:
+        confirm(f"{here.environment.name} in account {here.environment.aws.account_id}")
+
+
+def _target(here: Scene, now: Deployment, to: str) -> Deployment:
     platform = here.environment.workflow.platform
     if to:
         target = here.ledger.deployment(to)
@@ -157,12 +185,8 @@ def _examined(here: Scene, target: Deployment, *, keep_infrastructure: bool) -> 
         templates = None if keep_infrastructure else here.ledger.templates(target.assembly)
         difference = changes.compare(cloud, templates) if templates else None
         step.detail = f"{target.id}: image, processor and {len(target.secrets)} secrets are there"
-    if difference is not None and difference.unsafe:
-        raise Refused(
-            f"The infrastructure of {target.id} cannot be gone back to without losing data. Nothing was changed.\n"
-            + "\n".join(f"  {line}" for line in difference.unsafe),
-            "--keep-infrastructure goes back with everything else, and leaves it as it is.",
-        )
+    if difference is not None:
+        require_safe(target.id, difference)
     return difference
 
 
@@ -180,8 +204,7 @@ def _require_processor(here: Scene, target: Deployment) -> None:
         functions.require(here.cloud, function, target.processor_version)
 
 
-def _told(here: Scene, now: Deployment | None, target: Deployment, difference: Difference | None) -> list[str]:
-    assert now is not None, "there is something to go back from"
+def _told(here: Scene, now: Deployment, target: Deployment, difference: Difference | None) -> list[str]:
     lines = [f"{'deployment':<15} {now.id} → {target.id} as it was"]
     if now.release != target.release:
         lines.append(f"{'release':<15} {now.release} → {target.release} (commit {target.commit})")
@@ -199,6 +222,11 @@ def _told(here: Scene, now: Deployment | None, target: Deployment, difference: D
     if difference is not None and difference.stacks:
         prefix = here.environment.stack_name("")
         lines.append(f"{'infrastructure':<15} {', '.join(n.removeprefix(prefix) for n in difference.stacks)} go back")
+    lines += [
+        f"{'irreversible':<15} {each.id} was said to be: {each.irreversible}"
+        for each in reversed(here.ledger.deployments())
+        if target.number < each.number <= now.number and each.irreversible
+    ]
     return lines
 
 
@@ -207,16 +235,14 @@ def _begin(
     lock: Lock,
     platform: Platform,
     statuses: Mapping[str, Mapping[str, Any]],
-    now: Deployment | None,
-    target: Deployment,
-    told: list[str],
+    way: _Way,
     reason: str,
 ) -> tuple[Operation, Deployment]:
-    assert now is not None, "there is something to go back from"
+    now, target = way.now, way.target
     source = _source(here, target)
     function = functions.named(here.cloud)
     version = functions.pointed(here.cloud, function) if function else None
-    same = ("release", "image", "commit", "configuration", "secrets", "configured", "processor_version", "assembly")
+    same = ("release", "image", "commit", "configuration", "secrets", "configured", "processor_version")
     record = first_record(
         here,
         ROLLBACK,
@@ -224,12 +250,18 @@ def _begin(
         platform,
         source=target.id,
         hosts=target.hosts,
+        assembly=target.assembly if way.difference is not None else now.assembly,
         **{each: getattr(target, each) for each in same},
     )
     plan = {
         **common(here, platform, statuses, now, version),
         "deployment": record.id,
-        "told": told,
+        "told": way.told,
+        "reason": reason,
+        "infrastructure": {
+            "assembly": target.assembly,
+            "stacks": sorted(way.difference.stacks) if way.difference is not None else [],
+        },
         "release": {"id": target.release, "commit": target.commit},
         "secrets": target.secrets,
         "repository": source.plan["repository"],

@@ -11,7 +11,7 @@ import json
 import time
 import zlib
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -94,9 +94,13 @@ class Ledger:
         """Keep a release, unless it is kept already: what was built does not change.
 
         Its digests do where a registry was emptied and got the same contents anew: then those count that are there.
+        What was said of it stays said.
         """
         known = self.release(release.id)
-        if known is None or (known.image, known.processor) != (release.image, release.processor):
+        if known is not None:
+            release = replace(release, irreversible=release.irreversible or known.irreversible)
+        told = ("image", "processor", "irreversible")
+        if known is None or any(getattr(known, each) != getattr(release, each) for each in told):
             self._put(token, _item("release", release.id, release.body()))
 
     def deployment(self, id_: str) -> Deployment:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from soundbite import application, console, deployment, environment, publishing
 from soundbite.deployment import Wishes, releasing, scene
-from soundbite.infrastructure import assembly, functions, stacks
+from soundbite.infrastructure import assembly, changes, functions, stacks
 from soundbite.platforms.hosts import archive
 from soundbite.platforms.hosts.remote import Remote
 from soundbite.releases import Release
@@ -143,6 +143,10 @@ class Stages:
         What the working tree is: the id of the release that it would be.
     pending:
         The stacks that differ from the assembly.
+    difference:
+        What going back to an older assembly would change.
+    gone_back:
+        The stacks that were taken back, each time.
     alias:
         By environment, the processor's version that the alias points to.
     """
@@ -151,6 +155,8 @@ class Stages:
         self.machines = {name: {each: Machine() for each in ADDRESSES} for name in (FIRST, SECOND)}
         self.tree, self.pending, self.assembly = "r-aaaaaaaaaaaa", [], "a1"
         self.said: list[str] = []
+        self.difference = changes.Difference()
+        self.gone_back: list[list[str]] = []
         self.alias: dict[str, str] = {FIRST: "1", SECOND: "1"}
         self._published = {FIRST: 1, SECOND: 1}
         self._settings = {name: self._of(name, aws.settings(), folder) for name in (FIRST, SECOND)}
@@ -218,18 +224,24 @@ class Stages:
         patch.setattr(stacks, "describe", lambda cloud: {cloud.environment.stack_name(stacks.BOOTSTRAP): {}})
         patch.setattr(stacks, "bootstrap", lambda *_: False)
         patch.setattr(stacks, "deploy", lambda *_, **__: None)
-        patch.setattr(assembly, "synth", lambda *_: SimpleNamespace(digest=self.assembly, templates=dict))
+        patch.setattr(assembly, "synth", lambda *_: SimpleNamespace(digest=self.assembly, templates=self._templates))
         patch.setattr(releasing, "folder", lambda *_: None)
         patch.setattr(releasing, "of_tree", lambda _: self._built())
         patch.setattr(releasing, "repository", lambda here: f"registry.example/{here.environment.name}")
         patch.setattr(releasing, "bring", lambda _, candidate: replace(candidate.release, image="sha256:" + "a" * 64))
         patch.setattr(publishing, "require", lambda *_: None)
         patch.setattr(publishing, "signed_in", lambda *_: None)
+        patch.setattr(changes, "compare", lambda *_: self.difference)
+        patch.setattr(changes, "go_back", lambda _, difference: self.gone_back.append(sorted(difference.stacks)))
+        patch.setattr(changes, "settled", lambda *_: "UPDATE_COMPLETE")
         patch.setattr(functions, "pointed", lambda cloud, _: self.alias[cloud.environment.name])
         patch.setattr(functions, "point", self._point)
         patch.setattr(functions, "publish", self._publish)
         patch.setattr(functions, "require", lambda *_: None)
         patch.setattr(console, "say", self.said.append)
+
+    def _templates(self) -> dict[str, Any]:
+        return {f"{self.assembly}-Api": {"Resources": {}}}
 
     def _built(self) -> releasing.Candidate:
         release = Release(self.tree, "", None, "c0ffee", {}, "2026-03-01T10:00:00Z")

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+import signal
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from soundbite import deployment
-from soundbite.deployment import Wishes
-from soundbite.errors import ConfigurationError, Refused
+from soundbite import checkout, deployment
+from soundbite.deployment import Wishes, planning
+from soundbite.errors import ConfigurationError, Interrupted, Locked, Refused
+from soundbite.infrastructure import changes
+from soundbite.releases import Lock
 from soundbite.releases.ledger import _item
 from tests.integration.stages import FIRST, SECOND, Stages
 from tests.integration.test_ledger import Emulated, emulated
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 A, B, C = (f"r-{each * 12}" for each in "abc")
@@ -102,3 +106,179 @@ def test_a_mark_that_cannot_be_read_is_not_taken_for_none(stages: Stages, schema
     with pytest.raises(ConfigurationError, match=ledger.table):
         stages.deploy(B)
     assert stages.serving() == {None}
+
+
+DATA = "Database: Clips (AWS::DynamoDB::Table) would be deleted"
+
+
+def ended_meanwhile(monkeypatch: pytest.MonkeyPatch, work: Callable[[], object]) -> None:
+    """Have somebody else's work end while the lock is waited for."""
+    acquire = Lock.acquire
+    waited: list[bool] = []
+
+    def acquire_later(lock: Lock, holder: dict[str, str], **more: Any) -> None:
+        if more.get("wait") and not waited:
+            waited.append(True)
+            work()
+        acquire(lock, holder, **more)
+
+    monkeypatch.setattr(Lock, "acquire", acquire_later)
+
+
+def test_who_waited_for_another_deployment_plans_again_and_deploys(
+    stages: Stages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stages.deploy(A)
+
+    def other() -> None:
+        stages.deploy(B)
+        stages.tree = C
+
+    ended_meanwhile(monkeypatch, other)
+    done = stages.deploy(C, lock_wait=60)
+    assert (done["changed"], done["release"]) == (True, C)
+    assert stages.serving() == {f"{FIRST}-3"}
+    made = stages.scene().ledger.deployment(f"{FIRST}-3")
+    assert (made.before, made.verified) == (f"{FIRST}-2", True)
+    assert any(f"{B} → {C}" in each for each in stages.said)
+
+
+def test_who_waited_for_the_same_deployment_has_nothing_to_do(stages: Stages, monkeypatch: pytest.MonkeyPatch) -> None:
+    stages.deploy(A)
+    ended_meanwhile(monkeypatch, lambda: stages.deploy(B))
+    assert not stages.deploy(B, lock_wait=60)["changed"]
+    assert stages.serving() == {f"{FIRST}-2"}
+    assert stages.scene().lock().look().state == "free"
+
+
+def test_who_did_not_wait_and_was_slower_changes_nothing(stages: Stages, monkeypatch: pytest.MonkeyPatch) -> None:
+    stages.deploy(A)
+    monkeypatch.setattr(planning, "compare", _beaten(planning.compare, lambda: stages.deploy(B)))
+    with pytest.raises(Locked, match="somebody was faster"):
+        stages.deploy(C)
+    assert stages.serving() == {f"{FIRST}-2"}
+
+
+def test_a_rollback_that_waited_for_a_deployment_goes_back_from_that(
+    stages: Stages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for each in (A, B):
+        stages.deploy(each)
+    ended_meanwhile(monkeypatch, lambda: stages.deploy(C))
+    assert stages.rollback(lock_wait=60)["release"] == B
+    assert stages.scene().ledger.deployment(f"{FIRST}-3").bad
+
+
+def test_a_rollback_that_waited_for_the_same_one_does_not_go_further_back(
+    stages: Stages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for each in (A, B, C):
+        stages.deploy(each)
+    ended_meanwhile(monkeypatch, stages.rollback)
+    done = stages.rollback(lock_wait=60)
+    assert (done["changed"], done["release"]) == (False, B)
+    assert stages.serving() == {f"{FIRST}-4"}
+
+
+def test_the_audit_trail_keeps_the_reason(stages: Stages) -> None:
+    stages.deploy(A)
+    stages.deploy(B, reason="the fix of today")
+    stages.rollback(reason="it was none")
+    assert [each["reason"] for each in stages.scene().ledger.audited()] == ["", "the fix of today", "it was none"]
+
+
+def test_what_cannot_be_taken_back_is_said_wherever_it_goes(stages: Stages) -> None:
+    stages.deploy(A)
+    stages.deploy(name=SECOND)
+    stages.deploy(B, irreversible="it drops a column")
+    assert stages.scene().ledger.deployment(f"{FIRST}-2").irreversible == "it drops a column"
+    assert deployment.plan(stages.scene(SECOND), Wishes())["irreversible"] == "it drops a column"
+    stages.said.clear()
+    stages.deploy(name=SECOND)
+    assert any("It cannot be taken back: it drops a column" in each for each in stages.said)
+    told = "\n".join(stages.rollback(SECOND, plan=True)["differences"])
+    assert f"{SECOND}-2 was said to be: it drops a column" in told
+    stages.deploy(A)
+    stages.said.clear()
+    stages.deploy(B)
+    assert any("it drops a column" in each for each in stages.said), "built anew, it is the same release"
+
+
+def test_a_deployment_has_the_commit_of_its_release(stages: Stages, monkeypatch: pytest.MonkeyPatch) -> None:
+    stages.deploy(A)
+    monkeypatch.setattr(checkout, "revision", lambda: "decade")
+    stages.deploy(name=SECOND)
+    ledger = stages.scene(SECOND).ledger
+    operation = ledger.operation(f"{SECOND}-1")
+    assert operation is not None
+    assert (ledger.deployment(f"{SECOND}-1").commit, operation.plan["checkout"]) == ("c0ffee", "decade")
+
+
+# Infrastructure
+
+
+def test_infrastructure_goes_back_with_a_rollback(stages: Stages) -> None:
+    stages.deploy(A)
+    stages.assembly = "a2"
+    stages.deploy(B)
+    stages.difference = changes.Difference({"Api": {}})
+    assert stages.rollback(plan=True)["differences"][-1].endswith("Api go back")
+    assert stages.gone_back == []
+    stages.rollback()
+    assert stages.gone_back == [["Api"]]
+    assert stages.scene().ledger.deployment(f"{FIRST}-3").assembly == "a1"
+
+
+def test_infrastructure_that_would_lose_data_is_refused_with_the_list(stages: Stages) -> None:
+    for each in (A, B):
+        stages.deploy(each)
+    stages.difference = changes.Difference({"Api": {}}, [DATA])
+    with pytest.raises(Refused, match=f"without losing data. Nothing was changed.\n  {re.escape(DATA)}") as caught:
+        stages.rollback()
+    assert "--keep-infrastructure" in caught.value.hint
+    assert stages.serving() == {f"{FIRST}-2"}
+
+
+def test_infrastructure_can_be_kept_as_it_is(stages: Stages) -> None:
+    stages.deploy(A)
+    stages.assembly = "a2"
+    stages.deploy(B)
+    stages.difference = changes.Difference({"Api": {}}, [DATA])
+    assert stages.rollback(keep_infrastructure=True)["release"] == A
+    assert stages.gone_back == []
+    assert stages.scene().ledger.deployment(f"{FIRST}-3").assembly == "a2"
+
+
+def test_a_rollback_cut_off_in_its_infrastructure_is_finished_with_it(
+    stages: Stages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for each in (A, B):
+        stages.deploy(each)
+    stages.difference = changes.Difference({"a1-Api": {}})
+
+    def cut(*_: object) -> None:
+        raise Interrupted(signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(changes, "go_back", cut)
+        with pytest.raises(Interrupted):
+            stages.rollback()
+    assert stages.scene().lock().look().state == "interrupted"
+    done = deployment.resume(stages.scene())
+    assert done["release"] == A
+    assert stages.gone_back == [["a1-Api"]]
+    assert stages.serving() == {f"{FIRST}-3"}
+
+
+def _beaten(compare: Callable[..., Any], work: Callable[[], object]) -> Callable[..., Any]:
+    """Return a comparison that somebody is faster than."""
+    done: list[bool] = []
+
+    def slow(*arguments: Any) -> Any:
+        found = compare(*arguments)
+        if not done:
+            done.append(True)
+            work()
+        return found
+
+    return slow
