@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 ENV_HELP = "The environment; see inv envs.list."
 REHEARSE_HELP = "With the rehearsal layer: on this machine only."
+PLAN_HELP = "Say what would be done, and change nothing."
+WITHOUT_HELP = "A host to leave out, for example one that is down; may be given several times."
 JSON_HELP = "Print the result as JSON on stdout."
 
 

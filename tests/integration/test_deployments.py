@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 import signal
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from soundbite import checkout, deployment
-from soundbite.deployment import Wishes, planning
-from soundbite.errors import ConfigurationError, Interrupted, Locked, Refused
-from soundbite.infrastructure import changes
-from soundbite.releases import Lock
+from soundbite import checkout, deployment, shell
+from soundbite.deployment import Wishes, hosting, planning, releasing
+from soundbite.errors import ConfigurationError, Interrupted, Locked, Refused, SoundbiteError, WentBack
+from soundbite.infrastructure import changes, functions, stacks
+from soundbite.platforms.platform import SwitchFailed
+from soundbite.releases import Ledger, Lock
 from soundbite.releases.ledger import _item
-from tests.integration.stages import FIRST, SECOND, Stages
+from tests.integration.stages import ADDRESSES, FIRST, SECOND, Machine, Stages
 from tests.integration.test_ledger import Emulated, emulated
 
 if TYPE_CHECKING:
@@ -268,6 +270,244 @@ def test_a_rollback_cut_off_in_its_infrastructure_is_finished_with_it(
     assert done["release"] == A
     assert stages.gone_back == [["a1-Api"]]
     assert stages.serving() == {f"{FIRST}-3"}
+
+
+# Hosts
+
+
+def steps(machine: Machine) -> list[str]:
+    """Return what was asked of a host but looks, and forget it."""
+    found = [each for each in machine.asked if each != "status"]
+    machine.asked.clear()
+    return found
+
+
+def test_a_plan_and_a_look_change_nothing_on_hosts(stages: Stages) -> None:
+    stages.deploy(A)
+    for each in stages.of():
+        each.asked.clear()
+        each.agent = "an older one"
+    stages.of()[2].agent = ""
+    stages.tree = B
+    assert deployment.plan(stages.scene(), Wishes())["release"] == B
+    with pytest.raises(Refused, match="no verified deployment"):
+        stages.rollback(plan=True)
+    listed = hosting.listing(stages.scene())
+    assert [each["deployment"] for each in listed] == [f"{FIRST}-1", f"{FIRST}-1", None]
+    assert all(each["reachable"] and each["engine"] for each in listed)
+    assert hosting.converge(stages.scene(), plan=True)[2] == {
+        "host": ADDRESSES[2],
+        "served": None,
+        "serves": f"{FIRST}-1",
+    }
+    assert hosting.prepare(stages.scene(), plan=True) == sorted(ADDRESSES)
+    assert [steps(each) for each in stages.of()] == [[], [], []]
+
+
+def test_each_step_is_done_by_this_versions_agent(stages: Stages) -> None:
+    stages.deploy(A)
+    with pytest.raises(Interrupted):
+        cut_at(stages, "switch", lambda: stages.deploy(B))
+    for each in stages.of():
+        each.before = lambda _: None
+        each.asked.clear()
+        each.agent = "an older one"
+    deployment.abort(stages.scene())
+    assert [steps(each)[:2] for each in stages.of()] == [["install", "back"]] * 3
+
+
+def test_hosts_converge_the_first_one_first(stages: Stages) -> None:
+    stages.deploy(A)
+    stages.deploy(B)
+    order: list[str] = []
+    for address, each in stages.machines[FIRST].items():
+        each.serves = f"{FIRST}-1"
+        each.before = lambda verb, address=address: order.append(f"{verb} {address}")
+    assert {each["served"] for each in hosting.converge(stages.scene())} == {f"{FIRST}-1"}
+    assert stages.serving() == {f"{FIRST}-2"}
+    switched = [each for each in order if each.startswith("switch")]
+    assert switched == [f"switch {each}" for each in ADDRESSES]
+    assert order.index(f"stage {ADDRESSES[0]}") < order.index(f"stage {ADDRESSES[1]}")
+    assert stages.scene().lock().look().state == "free"
+
+
+def test_hosts_that_fail_to_converge_leave_the_others_as_they_are(stages: Stages) -> None:
+    stages.deploy(A)
+    stages.deploy(B)
+    for each in stages.of():
+        each.serves = f"{FIRST}-1"
+    stages.of()[0].failing["switch"] = "it does not answer"
+    with pytest.raises(SwitchFailed, match="it does not answer"):
+        hosting.converge(stages.scene())
+    assert [each.serves for each in stages.of()] == [f"{FIRST}-1"] * 3
+    assert stages.scene().lock().look().state == "free"
+
+
+def test_hosts_converge_to_what_serves_once_the_lock_is_theirs(stages: Stages, monkeypatch: pytest.MonkeyPatch) -> None:
+    stages.deploy(A)
+    acquire, done = Lock.acquire, list[bool]()
+
+    def slower(lock: Lock, holder: dict[str, str], **more: Any) -> None:
+        if holder["reason"].startswith("converge") and not done:
+            done.append(True)
+            stages.deploy(B)
+        acquire(lock, holder, **more)
+
+    monkeypatch.setattr(Lock, "acquire", slower)
+    hosting.converge(stages.scene())
+    assert stages.serving() == {f"{FIRST}-2"}
+
+
+def test_hosts_switch_offline_by_their_own_records(stages: Stages) -> None:
+    stages.deploy(A)
+    stages.deploy(B)
+    here = stages.scene()
+    assert hosting.switch_offline(here, "", plan=True)[0]["serves"] == f"{FIRST}-1"
+    assert {each.serves for each in stages.of()} == {f"{FIRST}-2"}
+    hosting.switch_offline(here, "")
+    assert {each.serves for each in stages.of()} == {f"{FIRST}-1"}
+
+
+# Failures
+
+
+def cut_at(stages: Stages, verb: str, work: Callable[[], object]) -> None:
+    """Do something that SIGTERM ends as the first host is asked for a step."""
+
+    def cut(asked: str) -> None:
+        if asked == verb:
+            signal.raise_signal(signal.SIGTERM)
+
+    def interrupted(signum: int, _: object) -> None:
+        raise Interrupted(signum)
+
+    old = signal.signal(signal.SIGTERM, interrupted)
+    stages.of()[0].before = cut
+    try:
+        work()
+        pytest.fail("it was not interrupted")
+    finally:
+        signal.signal(signal.SIGTERM, old)
+
+
+@pytest.fixture
+def two(stages: Stages) -> Stages:
+    """Return stages with a verified deployment of A; the next one is B."""
+    stages.deploy(A)
+    stages.tree = B
+    return stages
+
+
+def test_every_switched_host_goes_back_when_the_second_fails(two: Stages) -> None:
+    two.of()[1].failing["switch"] = "it does not answer any more"
+    with pytest.raises(WentBack, match="it does not answer any more") as caught:
+        two.deploy()
+    assert caught.value.exit_code == 5
+    assert two.serving() == {f"{FIRST}-1"}
+    assert "switch" in two.of()[0].asked
+    assert two.of()[2].asked.count("switch") == 1, "only of the deployment before"
+    assert two.alias[FIRST] == two.scene().ledger.deployment(f"{FIRST}-1").processor_version
+    assert two.scene().ledger.deployment(f"{FIRST}-2").outcome == "failed"
+    assert two.scene().lock().look().state == "free"
+
+
+def test_hosts_go_back_when_lambda_refuses_after_they_switched(two: Stages, monkeypatch: pytest.MonkeyPatch) -> None:
+    point = functions.point
+
+    def refused(cloud: Any, function: str, version: str) -> bool:
+        if version == "3":
+            raise SoundbiteError("Lambda refused lambda:UpdateAlias: TooManyRequestsException")
+        return point(cloud, function, version)
+
+    monkeypatch.setattr(functions, "point", refused)
+    with pytest.raises(WentBack, match="TooManyRequests"):
+        two.deploy()
+    assert two.serving() == {f"{FIRST}-1"}
+    assert two.alias[FIRST] == "2"
+
+
+def test_a_rollback_that_fails_is_left_for_somebody_to_decide(two: Stages) -> None:
+    two.deploy(B)
+    two.of()[1].failing["switch"] = "it does not answer any more"
+    with pytest.raises(SoundbiteError, match="a rollback is never taken back by itself"):
+        two.rollback()
+    assert two.scene().lock().look().state == "interrupted"
+    two.of()[1].failing.clear()
+    deployment.abort(two.scene())
+    assert two.serving() == {f"{FIRST}-2"}
+    assert two.scene().ledger.bad(B) == ""
+    assert two.scene().ledger.deployment(f"{FIRST}-2").bad == ""
+
+
+def test_sigterm_while_going_back_leaves_it_interrupted(two: Stages) -> None:
+    two.of()[1].failing["switch"] = "it does not answer any more"
+    with pytest.raises(Interrupted):
+        cut_at(two, "back", two.deploy)
+    assert two.scene().lock().look().state == "interrupted"
+    two.of()[0].before = lambda _: None
+    deployment.abort(two.scene())
+    assert two.serving() == {f"{FIRST}-1"}
+
+
+def test_a_rollback_cut_off_before_its_end_is_written_marks_nothing(
+    two: Stages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two.deploy(B)
+
+    def cut(*_: object) -> None:
+        raise Interrupted(signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "put_ended", cut)
+        with pytest.raises(Interrupted):
+            two.rollback()
+    assert two.scene().ledger.deployment(f"{FIRST}-3").outcome == ""
+    deployment.abort(two.scene())
+    assert two.serving() == {f"{FIRST}-2"}
+    assert (two.scene().ledger.bad(B), two.scene().ledger.deployment(f"{FIRST}-2").bad) == ("", "")
+    assert two.scene().ledger.deployment(f"{FIRST}-3").outcome == "aborted"
+
+
+def cut_while_stacks_are_deployed(stages: Stages, monkeypatch: pytest.MonkeyPatch) -> None:
+    def cut(*_: object, **__: object) -> None:
+        raise Interrupted(signal.SIGINT)
+
+    stages.pending = ["Api"]
+    with monkeypatch.context() as patch:
+        patch.setattr(stacks, "deploy", cut)
+        with pytest.raises(Interrupted):
+            stages.deploy()
+
+
+def test_resume_wants_the_tree_that_the_plan_was_made_of(two: Stages, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkout, "revision", lambda: "decade")
+    cut_while_stacks_are_deployed(two, monkeypatch)
+    two.tree = C
+    monkeypatch.setattr(checkout, "revision", lambda: "facade")
+    with pytest.raises(Refused) as caught:
+        deployment.resume(two.scene())
+    assert "this checkout (facade) is not what it was made from (commit decade)" in caught.value.message
+    assert caught.value.hint == "Check out decade and --resume, or --abort."
+    assert two.scene().lock().look().state == "interrupted"
+    two.tree = B
+    assert deployment.resume(two.scene())["release"] == B
+
+
+@pytest.mark.parametrize("what", ["cdk", "build"])
+def test_a_failing_command_keeps_its_own_words(two: Stages, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    def fail(*_: object, **__: object) -> None:
+        code = "import sys; print('no space left on the builder', file=sys.stderr); sys.exit(7)"
+        shell.run([sys.executable, "-c", code], timeout=30)
+
+    two.pending = ["Api"]
+    monkeypatch.setattr(*((stacks, "deploy") if what == "cdk" else (releasing, "bring")), fail)
+    with pytest.raises(SoundbiteError) as caught:
+        two.deploy()
+    assert "no space left on the builder" in str(caught.value)
+    assert f"Nothing was switched; {FIRST}-1 serves, as before." in str(caught.value)
+    assert "7" in str(caught.value)
+    assert two.scene().ledger.deployment(f"{FIRST}-2").outcome == "failed"
+    assert two.scene().lock().look().state == "free"
 
 
 def _beaten(compare: Callable[..., Any], work: Callable[[], object]) -> Callable[..., Any]:

@@ -2,6 +2,7 @@
 
 from .inventory import Host, find, remembered
 from .platform import Hosts
-from .remote import RESTART, HostFailed, Remote, Remotes
+from .remote import RESTART, HostFailed, Remote, Remotes, require
+from .rollout import Rollout
 
-__all__ = ["RESTART", "Host", "HostFailed", "Hosts", "Remote", "Remotes", "find", "remembered"]
+__all__ = ["RESTART", "Host", "HostFailed", "Hosts", "Remote", "Remotes", "Rollout", "find", "remembered", "require"]
