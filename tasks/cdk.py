@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tasks.asking import typed_name, yes
-from tasks.command import ENV_HELP, PLAN_HELP, command
+from tasks.command import ENV_HELP, JSON_HELP, PLAN_HELP, command
 
 if TYPE_CHECKING:
     from invoke import Context
@@ -24,12 +24,16 @@ def synth(context: Context, env: str = "", all: bool = False) -> None:
         console.result(str(provisioning.synth(environment).folder))
 
 
-@command(help=_HELP)
-def diff(context: Context, env: str = "", all: bool = False) -> None:
+@command(help={**_HELP, "json": JSON_HELP})
+def diff(context: Context, env: str = "", all: bool = False, json: bool = False) -> None:
     """Show what a deploy would change; changes nothing."""
     from soundbite import console, provisioning
 
-    for environment in provisioning.chosen(env, every=all):
+    chosen = provisioning.chosen(env, every=all)
+    if json:
+        console.result_json([{"environment": each.name, "differences": provisioning.diff(each)} for each in chosen])
+        return
+    for environment in chosen:
         console.result(provisioning.diff(environment))
 
 

@@ -134,6 +134,7 @@ def _agreed(
         return found
     release = candidate.release.id
     require_good(release, marks.bad(here, release), override_bad=wishes.override_bad, reason=wishes.reason)
+    releasing.require_there(here, candidate)
     console.say("\n".join(found.lines))
     irreversible = _irreversible(found, wishes)
     if irreversible:

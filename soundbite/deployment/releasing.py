@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from soundbite import building, checkout, console, files, images, paths, publishing
+from soundbite import building, checkout, console, engine, files, images, paths, publishing
 from soundbite.errors import ConfigurationError, Refused, SoundbiteError
 from soundbite.infrastructure import stacks
 from soundbite.parallel import workers
@@ -114,6 +114,24 @@ def folder(scene: Stage, candidate: Candidate) -> Path | None:
     return publishing.unpacked(source.cloud, image, _FETCHED)
 
 
+def require_there(scene: Stage, candidate: Candidate) -> None:
+    """Refuse, before anything is changed, where a release could not be brought: its images, or what builds them.
+
+    Raises
+    ------
+    ConfigurationError
+        An image is in neither registry.
+    SoundbiteError
+        No engine runs here, and it is to be built.
+    """
+    if candidate.built:
+        engine.require_running()
+        return
+    for digest in (candidate.release.image, candidate.release.processor):
+        if digest:
+            _require_image(scene, candidate.origin or scene, digest)
+
+
 def bring(scene: Stage, candidate: Candidate) -> Release:
     """Bring a release's images into the environment's registry, and return it with their digests.
 
@@ -168,6 +186,17 @@ def of_tree(scene: Stage) -> Candidate:
         "envs": files.digest(paths.ENVS, ["*.env"]),
     }
     return Candidate(Release(id_, "", None, checkout.revision(), trees, now()), None, contents)
+
+
+def _require_image(scene: Stage, source: Stage, digest: str) -> None:
+    try:
+        publishing.require(source.cloud, f"{_repository(source)}@{digest}")
+    except ConfigurationError as gone:
+        # What was brought before is not fetched again.
+        try:
+            publishing.require(scene.cloud, f"{_repository(scene)}@{digest}")
+        except SoundbiteError:
+            raise gone from None
 
 
 def _remembered(scene: Stage, built: Candidate) -> Candidate:

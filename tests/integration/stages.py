@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from soundbite import application, console, deployment, environment, publishing
+from soundbite import application, console, deployment, engine, environment, publishing
 from soundbite.deployment import Wishes, releasing, scene
 from soundbite.infrastructure import assembly, changes, functions, stacks
 from soundbite.platforms.hosts import archive
@@ -230,6 +230,7 @@ class Stages:
         patch.setattr(releasing, "repository", lambda here: f"registry.example/{here.environment.name}")
         patch.setattr(releasing, "bring", lambda _, candidate: replace(candidate.release, image="sha256:" + "a" * 64))
         patch.setattr(publishing, "require", lambda *_: None)
+        patch.setattr(engine, "require_running", lambda: None)
         patch.setattr(publishing, "signed_in", lambda *_: None)
         patch.setattr(changes, "compare", lambda *_: self.difference)
         patch.setattr(changes, "go_back", lambda _, difference: self.gone_back.append(sorted(difference.stacks)))

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from soundbite import checkout, deployment, shell
-from soundbite.deployment import Wishes, hosting, planning, releasing
+from soundbite import checkout, deployment, engine, environment, publishing, shell
+from soundbite.deployment import Wishes, hosting, planning, releasing, showing
 from soundbite.errors import ConfigurationError, Interrupted, Locked, Refused, SoundbiteError, WentBack
 from soundbite.infrastructure import changes, functions, stacks
 from soundbite.platforms.platform import SwitchFailed
@@ -270,6 +270,64 @@ def test_a_rollback_cut_off_in_its_infrastructure_is_finished_with_it(
     assert done["release"] == A
     assert stages.gone_back == [["a1-Api"]]
     assert stages.serving() == {f"{FIRST}-3"}
+
+
+# What must be there first
+
+
+@pytest.mark.parametrize("what", ["engine", "image"])
+def test_what_a_deployment_needs_is_missed_before_anything_is_changed(
+    two: Stages, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    def missing(*_: object) -> None:
+        raise ConfigurationError(f"There is no {what}.")
+
+    monkeypatch.setattr(*((engine, "require_running") if what == "engine" else (publishing, "require")), missing)
+    name = FIRST if what == "engine" else SECOND
+    with pytest.raises(ConfigurationError, match=f"There is no {what}"):
+        two.deploy(name=name)
+    ledger = two.scene(name).ledger
+    assert [each.id for each in ledger.deployments()] == ([f"{FIRST}-1"] if what == "engine" else [])
+    assert ledger.lock_item() is None or two.scene(name).lock().look().state == "free"
+
+
+def test_an_image_that_is_here_already_need_not_be_where_it_came_from(
+    two: Stages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(_: object, image: str) -> None:
+        if FIRST in image:
+            raise ConfigurationError(f"{image} is gone.")
+
+    monkeypatch.setattr(publishing, "require", gone)
+    assert two.deploy(name=SECOND)["release"] == A
+
+
+# What is told
+
+
+@pytest.mark.parametrize(
+    ("since", "count"),
+    [
+        ("2026-11-23T14:00Z", 2),
+        ("2026-11-23T14:00:30Z", 1),
+        ("2026-11-23T15:00+01:00", 2),
+        ("2026-11-23", 3),
+        ("2026-11-24", 0),
+    ],
+)
+def test_the_audit_trail_begins_with_the_time_itself(stages: Stages, since: str, count: int) -> None:
+    here = stages.scene()
+    for at in ("13:59:59", "14:00:00", "14:00:30"):
+        here.ledger.audit({"at": f"2026-11-23T{at}Z", "event": "deploy", "token": 1})
+    assert len(showing.audit(here, since)) == count
+
+
+def test_a_release_is_shown_wherever_it_is(stages: Stages, monkeypatch: pytest.MonkeyPatch) -> None:
+    stages.deploy(A)
+    stages.deploy(name=SECOND)
+    stages._settings[SECOND] |= {"PLATFORM": "ecs"}
+    monkeypatch.setattr(environment, "deployable", lambda: [FIRST, SECOND])
+    assert sorted(showing.release(A, rehearsal=True)["environments"]) == [FIRST, SECOND]
 
 
 # Hosts
