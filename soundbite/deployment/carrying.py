@@ -241,7 +241,7 @@ class Carrier:
                 plan=self.plan["told"],
                 token=token,
             )
-            serving = record.id
+            serving: str | None = record.id
             if not verified:
                 found = ledger.serving()
                 serving = record.before if found == record.id else found

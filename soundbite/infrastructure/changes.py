@@ -189,7 +189,7 @@ def _wait(cloud: Cloud, name: str, **arguments: str) -> None:
     except WaiterError as error:
         if "Error" in error.last_response:
             raise
-        raise _Otherwise(error.last_response) from None
+        raise _Otherwise(dict(error.last_response)) from None
 
 
 def _known_parameters(cloud: Cloud, stack: str, template: Any) -> list[str]:

@@ -153,7 +153,8 @@ class Stages:
 
     def __init__(self, aws: Emulated, folder: Path, patch: pytest.MonkeyPatch) -> None:
         self.machines = {name: {each: Machine() for each in ADDRESSES} for name in (FIRST, SECOND)}
-        self.tree, self.pending, self.assembly = "r-aaaaaaaaaaaa", [], "a1"
+        self.tree, self.assembly = "r-aaaaaaaaaaaa", "a1"
+        self.pending: list[str] = []
         self.said: list[str] = []
         self.difference = changes.Difference()
         self.gone_back: list[list[str]] = []

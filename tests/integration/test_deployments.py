@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -378,9 +379,13 @@ def test_hosts_converge_the_first_one_first(stages: Stages) -> None:
     stages.deploy(A)
     stages.deploy(B)
     order: list[str] = []
+
+    def note(address: str, verb: str) -> None:
+        order.append(f"{verb} {address}")
+
     for address, each in stages.machines[FIRST].items():
         each.serves = f"{FIRST}-1"
-        each.before = lambda verb, address=address: order.append(f"{verb} {address}")
+        each.before = partial(note, address)
     assert {each["served"] for each in hosting.converge(stages.scene())} == {f"{FIRST}-1"}
     assert stages.serving() == {f"{FIRST}-2"}
     switched = [each for each in order if each.startswith("switch")]
