@@ -133,7 +133,9 @@ def _agreed(
     if found.nothing:
         return found
     release = candidate.release.id
-    require_good(release, marks.bad(here, release), override_bad=wishes.override_bad, reason=wishes.reason)
+    bad = marks.bad(here, release)
+    why = f"it was marked bad: {bad}" if bad else ""
+    require_good(release, why, override_bad=wishes.override_bad, reason=wishes.reason)
     releasing.require_there(here, candidate)
     console.say("\n".join(found.lines))
     irreversible = _irreversible(found, wishes)

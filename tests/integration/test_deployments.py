@@ -62,7 +62,7 @@ def test_a_release_that_the_stage_before_marked_bad_does_not_go_on(stages: Stage
     stages.deploy(B)
     mark_bad(stages, FIRST, B)
     assert stages.deploy(name=SECOND)["release"] == A
-    with pytest.raises(Refused, match=f"{B} must not serve again: it lost clips \\(says {FIRST}\\)"):
+    with pytest.raises(Refused, match=f"{B} must not serve again: it was marked bad: it lost clips \\(says {FIRST}\\)"):
         stages.deploy(B, SECOND)
     assert deployment.plan(stages.scene(SECOND), Wishes(release=B))["bad"].startswith("it lost clips")
     assert stages.deploy(B, SECOND, override_bad=True, reason="it was the disk")["release"] == B
