@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from soundbite import console, publishing, secrets
-from soundbite.errors import ConfigurationError, Refused, SoundbiteError
+from soundbite.errors import ConfigurationError, Locked, Refused, SoundbiteError
 from soundbite.parallel import workers
 from soundbite.platforms import hosts
 from soundbite.platforms.hosts import bundle, offline
@@ -151,6 +151,8 @@ def converge(here: Scene, *, plan: bool = False) -> list[dict[str, Any]]:
                 rollout.switch()
                 step.detail = rollout.prove()
             for failure in rollout.drain():
+                if isinstance(failure, Locked):
+                    raise failure
                 console.warn(f"Left running or lying there: {failure.message}")
             here.audit("hosts.converge", deployment=serving.id, hosts=sorted(statuses), token=token)
         return _going(statuses, platform.names, serving.id)
