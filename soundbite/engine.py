@@ -99,8 +99,19 @@ def require() -> None:
     SoundbiteError
         docker is not installed, no engine answers, this user may not use it, or Compose v2 is not there.
     """
-    run(["docker", "version", "--format", "{{.Server.Version}}"])
+    require_running()
     require_compose()
+
+
+def require_running() -> None:
+    """Refuse where no engine runs that this user may use; images are built without Compose.
+
+    Raises
+    ------
+    SoundbiteError
+        docker is not installed, no engine answers, or this user may not use it.
+    """
+    run(["docker", "version", "--format", "{{.Server.Version}}"])
 
 
 def require_compose() -> None:

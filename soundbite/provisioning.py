@@ -92,6 +92,14 @@ def deploy(environment: Environment, confirm: Callable[[str], None]) -> list[str
     return waiting
 
 
+def doomed(environment: Environment) -> list[str]:
+    """Return the stacks that `destroy` would destroy; changes nothing."""
+    cloud = Cloud(environment)
+    made = synth(environment)
+    cloud.require_account()
+    return stacks.doomed(cloud, made)
+
+
 def destroy(environment: Environment) -> list[str]:
     """Destroy an environment's stacks, all but the one with the ledger.
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 ENV_HELP = "The environment; see inv envs.list."
 REHEARSE_HELP = "With the rehearsal layer: on this machine only."
+PLAN_HELP = "Say what would be done, and change nothing."
+WITHOUT_HELP = "A host to leave out, for example one that is down; may be given several times."
 JSON_HELP = "Print the result as JSON on stdout."
 
 
@@ -60,9 +62,12 @@ def command(
             except Exit:
                 raise
             except Interrupted as interrupted:
-                _end("Interrupted.", interrupted.exit_code)
+                # What is watched until Ctrl-C has told all that it had to tell.
+                json = bool(kwargs.get("json")) and not kwargs.get("watch")
+                _end("Interrupted.", interrupted.exit_code, json={"error": "Interrupted."} if json else None)
             except SoundbiteError as error:
-                _end(str(error), error.exit_code)
+                told = {"error": error.message, "hint": error.hint} if kwargs.get("json") else None
+                _end(str(error), error.exit_code, json=told)
             except OSError as error:
                 if error.filename is None and error.errno is None:
                     _bug(error)
@@ -157,9 +162,12 @@ def _bug(error: Exception) -> None:
     )
 
 
-def _end(message: str, code: int) -> None:
+def _end(message: str, code: int, *, json: dict[str, str] | None = None) -> None:
+    """End the task with what went wrong, on stderr, and where `json` is given as one object on stdout, too."""
     from soundbite import console
 
+    if json is not None:
+        console.result_json({**json, "exit_code": code})
     console.error(message)
     sys.stdout.flush()
     raise Exit(code=code)

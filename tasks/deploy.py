@@ -49,7 +49,7 @@ def run(name: str, flags: dict[str, Any]) -> None:
     if flags["plan"]:
         found = deployment.plan(here, _wishes(flags))
     elif flags["resume"]:
-        found = deployment.resume(here, rehearsal=flags["rehearse"])
+        found = deployment.resume(here)
     elif flags["abort"]:
         found = deployment.abort(here, flags["reason"])
     else:
@@ -68,7 +68,7 @@ def _wishes(flags: dict[str, Any]) -> Wishes:
 
     same = ("release", "build", "override_bad", "reason", "irreversible")
     wait = seconds("--lock-wait", flags["lock_wait"])
-    return Wishes(**{name: flags[name] for name in same}, lock_wait=wait, rehearsal=flags["rehearse"])
+    return Wishes(**{name: flags[name] for name in same}, lock_wait=wait)
 
 
 def _print_plan(found: dict[str, Any]) -> None:
@@ -77,6 +77,8 @@ def _print_plan(found: dict[str, Any]) -> None:
     console.result("\n".join(found["differences"]) or f"{found['before']} serves already; nothing would change.")
     if found["infrastructure"]:
         console.result(found["infrastructure"])
+    if found["irreversible"]:
+        console.warn(f"It cannot be taken back: {found['irreversible']}")
     if found["bad"]:
         console.warn(f"{found['release']} was marked bad: {found['bad']}")
 

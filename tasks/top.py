@@ -198,6 +198,8 @@ def audit(context: Context, env: str = "", since: str = "", rehearse: bool = Fal
         what = " ".join(str(each[name]) for name in ("event", "deployment", "release") if each.get(name))
         took = f" in {each['seconds']} s" if "seconds" in each else ""
         console.result(f"{each['at']}  {what}: {each.get('outcome', 'done')}{took}, {each['who']} on {each['where']}")
+        if each.get("reason"):
+            console.result(f"    because: {each['reason']}")
         if each.get("why"):
             console.result(f"    {each['why'].splitlines()[0]}")
 

@@ -15,7 +15,7 @@ from soundbite import console, publishing, secrets
 from soundbite.errors import Locked, SoundbiteError, WentBack
 from soundbite.infrastructure import functions
 from soundbite.platforms.platform import StageFailed, SwitchFailed
-from soundbite.releases import Deployment, LedgerUnreachable, Operation
+from soundbite.releases import Deployment, Ended, LedgerUnreachable, Operation
 from soundbite.releases.records import PLANNED, RECORDED, ROLLBACK, STAGED, SWITCHED
 
 if TYPE_CHECKING:
@@ -228,37 +228,37 @@ class Carrier:
         ledger, token = self.scene.ledger, self.lock.token
         self.lock.require()
         if self.operation.state != RECORDED or not self.record.outcome:
-            self.record = replace(self.record, outcome=outcome, verified=verified, seconds=seconds)
-            ledger.put_deployment(self.record, token)
-            if outcome == "succeeded":
-                ledger.put_serving(self.record.id, token)
-                self._mark_left()
-            elif ledger.serving() == self.record.id:
-                ledger.put_serving(self.record.before, token)
-            self.scene.audit(
+            record = replace(self.record, outcome=outcome, verified=verified, seconds=seconds)
+            entry = self.scene.entry(
                 self.operation.verb,
-                deployment=self.record.id,
-                release=self.record.release,
-                before=self.record.before,
+                deployment=record.id,
+                release=record.release,
+                before=record.before,
                 outcome=outcome,
+                reason=self.plan.get("reason", ""),
                 why=why,
                 seconds=seconds,
                 plan=self.plan["told"],
                 token=token,
             )
-            self.keep(RECORDED)
+            serving: str | None = record.id
+            if not verified:
+                found = ledger.serving()
+                serving = record.before if found == record.id else found
+            left, bad = self._left_behind() if verified else (None, {})
+            operation = replace(self.operation, state=RECORDED)
+            ledger.put_ended(Ended(record, operation, entry, serving, left, bad), token)
+            self.record, self.operation = record, operation
         self.lock.release()
 
-    def _mark_left(self) -> None:
-        """Mark the release that a rollback left, so that nobody goes back to it by mistake."""
+    def _left_behind(self) -> tuple[Deployment | None, dict[str, str]]:
+        """Return what a rollback left and its release, marked so that nobody goes back to them by mistake."""
         reason = self.plan.get("marks_bad")
         if self.operation.verb != ROLLBACK or not reason or not self.record.before:
-            return
+            return None, {}
         left = self.scene.ledger.deployment(self.record.before)
-        if not left.bad:
-            self.scene.ledger.put_deployment(replace(left, bad=reason), self.lock.token)
-        if left.release != self.record.release:
-            self.scene.ledger.mark_bad(left.release, f"{left.id}: {reason}", self.lock.token)
+        bad = {} if left.release == self.record.release else {left.release: f"{left.id}: {reason}"}
+        return left if left.bad else replace(left, bad=reason), bad
 
     def _taken_back(self, failed: SoundbiteError) -> SoundbiteError:
         name, before = self.scene.environment.name, self.plan["before"]["deployment"]

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from soundbite import console
-from soundbite.errors import ConfigurationError, Refused, SoundbiteError
+from soundbite import console, publishing, secrets
+from soundbite.errors import ConfigurationError, Locked, Refused, SoundbiteError
 from soundbite.parallel import workers
 from soundbite.platforms import hosts
-from soundbite.platforms.hosts import bundle
-from soundbite.platforms.platform import served
+from soundbite.platforms.hosts import bundle, offline
 
 from . import planning
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from soundbite.platforms.hosts import Remote
+    from soundbite.releases import Deployment
 
     from .scene import Scene
 
@@ -25,7 +28,7 @@ _PULL_TIMEOUT = 660.0
 def listing(here: Scene, *, offline: bool = False) -> list[dict[str, Any]]:
     """Return each host and what serves there; one that is out of reach shows as that."""
     with _remotes(here, offline=offline) as remotes:
-        answers, failures = remotes.each(lambda remote: remote.status())
+        answers, failures = remotes.each(lambda remote: remote.look())
         why = {getattr(each, "host", None): each.message for each in failures}
         found = []
         for each in (remote.host for remote in remotes.all):
@@ -52,22 +55,31 @@ def listing(here: Scene, *, offline: bool = False) -> list[dict[str, Any]]:
         return found
 
 
-def prepare(here: Scene) -> list[str]:
-    """Make the hosts ready: the agent, its folders, the proxy, and the unit that brings back at boot what served."""
+def prepare(here: Scene, *, plan: bool = False) -> list[str]:
+    """Make the hosts ready: the agent, its folders, the proxy, and the unit that brings back at boot what served.
+
+    Returns
+    -------
+    list
+        The hosts that are ready; with `plan`, those that would be made so.
+    """
     with _remotes(here) as remotes:
-        order = {"token": here.lock().look().token, **bundle.ground(here.environment)}
+        if plan:
+            return sorted(each.host.id for each in remotes.all)
+        with _alone(here, "prepare hosts") as token:
+            order = {"token": token, **bundle.ground(here.environment)}
 
-        def one(remote: Remote) -> dict[str, Any]:
-            remote.ensure_agent()
-            return remote.call("prepare", order, timeout=_PULL_TIMEOUT)
+            def one(remote: Remote) -> dict[str, Any]:
+                remote.ensure_agent()
+                return remote.call("prepare", order, timeout=_PULL_TIMEOUT)
 
-        answers, failures = remotes.each(one)
-        _raise(failures)
+            answers, failures = remotes.each(one)
+            hosts.require(failures)
         return sorted(answers)
 
 
-def execute(here: Scene, command: str, *, only: str = "") -> list[dict[str, Any]]:
-    """Run a command on hosts, as HOSTS_USER; return each one's exit code and output."""
+def execute(here: Scene, command: str, *, only: str = "", plan: bool = False) -> list[dict[str, Any]]:
+    """Run a command on hosts, as HOSTS_USER; return each one's exit code and output, or with `plan` the command."""
     if not command:
         raise ConfigurationError("Say what to run.", "--command='df -h'")
     with _remotes(here) as remotes:
@@ -75,6 +87,8 @@ def execute(here: Scene, command: str, *, only: str = "") -> list[dict[str, Any]
         if not chosen:
             names = ", ".join(each.host.name for each in remotes.all)
             raise ConfigurationError(f"{here.environment.name} has no host {only!r}.", f"It has {names}.")
+        if plan:
+            return [{"host": each.host.name, "command": command} for each in chosen]
 
         def one(remote: Remote) -> dict[str, Any]:
             code, out, err = remote.run(f"timeout -k 5 {_COMMAND_TIMEOUT:.0f} sh -s", command, timeout=_COMMAND_TIMEOUT)
@@ -86,7 +100,7 @@ def execute(here: Scene, command: str, *, only: str = "") -> list[dict[str, Any]
             }
 
         answers, failures = remotes.each(one, chosen)
-        _raise(failures)
+        hosts.require(failures)
         return [answers[each.host.id] for each in chosen]
 
 
@@ -103,51 +117,48 @@ def logs(here: Scene, lines: int, *, proxy: bool = False) -> list[tuple[str, str
         ]
 
 
-def converge(here: Scene) -> dict[str, str | None]:
+def converge(here: Scene, *, plan: bool = False) -> list[dict[str, Any]]:
     """Bring hosts to what serves by the ledger: rebooted ones, new ones, and any that are astray.
+
+    The first host gets it first; when that proves it, the others in batches.
+
+    Returns
+    -------
+    list
+        By `host`, what it `served` and what it `serves` now, or would with `plan`.
 
     Raises
     ------
     Refused
         Nothing was deployed yet.
+    SwitchFailed
+        A host does not serve it; those after it were left as they were.
     """
-    here.who = here.cloud.require_account()
-    serving = planning.serving(here)
-    if serving is None:
-        raise Refused(f"{here.environment.name} has no deployment that hosts could converge to.")
-    operation = here.ledger.operation(serving.id)
-    if operation is None or "bundle" not in operation.plan:
-        raise SoundbiteError(f"The ledger does not have what {serving.id} gave the hosts.", "Deploy it anew.")
-    from soundbite import publishing, secrets
-
-    plan = operation.plan
-    given = {name: each.value for name, each in secrets.of_versions(serving.secrets, here.cloud).items()}
-    registry = publishing.signed_in(here.cloud, plan["repository"])
-    lock = here.lock()
-    lock.acquire(here.holder(f"converge hosts to {serving.id}"))
-    try:
-        with _remotes(here) as remotes:
-            common = {"token": lock.token, "registry": registry}
-            staged = {**common, "deployment": serving.id, **plan["bundle"], "secrets": given}
-
-            def one(remote: Remote) -> dict[str, Any]:
-                remote.ensure_agent()
-                remote.call("prepare", {**common, **bundle.ground_of(plan)}, timeout=_PULL_TIMEOUT)
-                remote.call("stage", staged, timeout=_PULL_TIMEOUT)
-                remote.call("switch", {**common, "deployment": serving.id})
-                remote.call("abandon", common)
-                return remote.call("prove", {**common, "deployment": serving.id})
-
-            answers, failures = remotes.each(one)
-            _raise(failures)
-            names = {each.host.id: each.host.name for each in remotes.all}
-    finally:
-        lock.release()
-    here.audit("hosts.converge", deployment=serving.id, hosts=sorted(answers), token=lock.token)
-    return {names[id_]: answer["serving"] for id_, answer in answers.items()}
+    with _found(here) as platform:
+        if plan:
+            return _going(platform.look(), platform.names, _serving(here).id)
+        with _alone(here, "converge hosts") as token:
+            # Only now nobody changes it any more.
+            serving, statuses = _serving(here), platform.look()
+            operation = here.ledger.operation(serving.id)
+            if operation is None or "bundle" not in operation.plan:
+                raise SoundbiteError(f"The ledger does not have what {serving.id} gave the hosts.", "Deploy it anew.")
+            frozen = {**platform.ground(), **operation.plan, "deployment": serving.id}
+            given = {name: each.value for name, each in secrets.of_versions(serving.secrets, here.cloud).items()}
+            with console.step("converge") as step:
+                rollout = platform.rollout(frozen, token, step.tell)
+                rollout.stage(given, publishing.signed_in(here.cloud, frozen["repository"]))
+                rollout.switch()
+                step.detail = rollout.prove()
+            for failure in rollout.drain():
+                if isinstance(failure, Locked):
+                    raise failure
+                console.warn(f"Left running or lying there: {failure.message}")
+            here.audit("hosts.converge", deployment=serving.id, hosts=sorted(statuses), token=token)
+        return _going(statuses, platform.names, serving.id)
 
 
-def switch_offline(here: Scene, to: str) -> dict[str, str | None]:
+def switch_offline(here: Scene, to: str, *, plan: bool = False) -> list[dict[str, Any]]:
     """Go to a deployment that the hosts still have, by their own records alone: for when AWS or the ledger is away.
 
     Neither account nor lock can be asked. Afterwards the ledger knows nothing of it: `inv hosts.converge`, or the next
@@ -158,50 +169,64 @@ def switch_offline(here: Scene, to: str) -> dict[str, str | None]:
     to:
         A deployment's id; empty: the one before what serves, on every host the same.
 
+    Returns
+    -------
+    list
+        By `host`, what it `served` and what it `serves` now, or would with `plan`.
+
     Raises
     ------
     Refused
         The hosts have no such deployment in common.
     """
     with _remotes(here, offline=True) as remotes:
-        statuses, failures = remotes.each(lambda remote: remote.status())
-        _raise(failures)
-        if not to:
-            before = {_before(each) for each in statuses.values()}
-            if len(before) != 1 or before == {None}:
-                raise Refused(
-                    "The hosts have no deployment before what serves in common: "
-                    + ", ".join(f"{id_}: {' '.join(each['deployments'])}" for id_, each in statuses.items()),
-                    "--to=DEPLOYMENT chooses one.",
-                )
-            to = str(before.pop())
-        lacking = [id_ for id_, each in statuses.items() if to not in each["deployments"]]
-        if lacking:
-            raise Refused(f"{', '.join(lacking)} do not have {to} any more.", "inv hosts.list --offline shows what is.")
-        token = max(int(each["token"]) for each in statuses.values())
-        order = {"token": token, "deployment": to}
-        first, rest = remotes.all[:1], remotes.all[1:]
-        for batch in (first, rest):
-            _, failures = remotes.each(lambda remote: remote.call("stage", order, timeout=_PULL_TIMEOUT), batch)
-            _raise(failures)
-            _, failures = remotes.each(lambda remote: remote.call("switch", {**order, "offline": True}), batch)
-            _raise(failures)
-        drain = {**order, "seconds": here.environment.hosts.drain}
-        remotes.each(lambda remote: remote.call("drain", drain))
-        after, failures = remotes.each(lambda remote: remote.status())
-        _raise(failures)
-        if served(after.values()) != {to}:
-            raise SoundbiteError(f"The hosts serve {served(after.values())}, not {to}.", "inv hosts.list --offline")
-        return {remote.host.name: to for remote in remotes.all}
+        to, statuses = offline.choose(remotes, to)
+        if not plan:
+            with console.step("switch") as step:
+                offline.switch(remotes, here.environment, to, statuses, step.tell)
+                step.detail = f"{len(remotes.all)} hosts serve {to}"
+        return _going(statuses, remotes.names, to)
 
 
-def _before(status: dict[str, Any]) -> str | None:
-    now = (status.get("serving") or {}).get("deployment")
-    known = [each for each in status["served"] if each != now]
-    return known[-1] if known else None
+def _going(statuses: Mapping[str, Mapping[str, Any]], names: Mapping[str, str], to: str) -> list[dict[str, Any]]:
+    return [
+        {"host": name, "served": (statuses[id_].get("serving") or {}).get("deployment"), "serves": to}
+        for id_, name in names.items()
+    ]
 
 
-def _remotes(here: Scene, *, offline: bool = False) -> hosts.Remotes:
+def _serving(here: Scene) -> Deployment:
+    found = planning.serving(here)
+    if found is None:
+        raise Refused(f"{here.environment.name} has no deployment that hosts could converge to.")
+    return found
+
+
+@contextmanager
+def _alone(here: Scene, reason: str) -> Iterator[int]:
+    """Work under the lock; gives its token."""
+    lock = here.lock()
+    lock.acquire(here.holder(reason))
+    try:
+        yield lock.token
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _found(here: Scene) -> Iterator[hosts.Hosts]:
+    """Give the hosts as a platform, once the account was checked."""
+    _require_hosts(here)
+    platform = hosts.Hosts(here.cloud, here.without)
+    with workers(2) as submit:
+        who, finding = submit(here.cloud.require_account), submit(platform.find)
+        here.who = who.result()
+        finding.result()
+    with platform:
+        yield platform
+
+
+def _require_hosts(here: Scene) -> None:
     platform = here.environment.workflow.platform
     if platform != "hosts":
         raise ConfigurationError(
@@ -209,6 +234,10 @@ def _remotes(here: Scene, *, offline: bool = False) -> hosts.Remotes:
             f"({here.environment.settings['PLATFORM'].origin}).",
             f"inv validate --env={here.environment.name} says how it is; docs/deploying.md, where its logs are.",
         )
+
+
+def _remotes(here: Scene, *, offline: bool = False) -> hosts.Remotes:
+    _require_hosts(here)
     if offline:
         return hosts.Remotes(hosts.remembered(here.environment), here.environment)
     with workers(2) as submit:
@@ -216,10 +245,3 @@ def _remotes(here: Scene, *, offline: bool = False) -> hosts.Remotes:
         found = submit(lambda: hosts.find(here.cloud))
         here.who = who.result()
     return hosts.Remotes(found.result(), here.environment)
-
-
-def _raise(failures: list[SoundbiteError]) -> None:
-    if failures:
-        raise SoundbiteError(
-            "\n".join(each.message for each in failures), next((each.hint for each in failures if each.hint), "")
-        )

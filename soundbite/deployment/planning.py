@@ -10,6 +10,7 @@ from soundbite.errors import ConfigurationError
 from soundbite.infrastructure import assembly, functions, stacks
 from soundbite.parallel import workers
 from soundbite.platforms.platform import served
+from soundbite.releases import NoLedger
 
 from . import releasing
 
@@ -87,7 +88,7 @@ def compare(
         given = platform.variables(configuration)
         known = UNKNOWN not in given.values()
         configured = platform.digest(given) if known else ""
-        function = _function(scene)
+        function = functions.named(cloud)
         version = functions.pointed(cloud, function) if function else None
         found = Differences(
             candidate,
@@ -110,9 +111,7 @@ def serving(scene: Scene) -> Deployment | None:
     """Return the deployment that serves, as the ledger has it; None for the first, or where there is no ledger yet."""
     try:
         found = scene.ledger.serving()
-    except ConfigurationError as error:
-        if "has no ledger" not in error.message:
-            raise
+    except NoLedger:
         return None
     return scene.ledger.deployment(found) if found else None
 
@@ -130,13 +129,6 @@ def bound(scene: Scene) -> dict[str, str]:
             except ConfigurationError:
                 values[name] = UNKNOWN
     return values
-
-
-def _function(scene: Scene) -> str | None:
-    try:
-        return functions.name(scene.cloud, stacks.outputs(scene.cloud))
-    except ConfigurationError:
-        return None
 
 
 def _astray(platform: Platform, before: Deployment | None, statuses: Mapping[str, Mapping[str, Any]]) -> str:

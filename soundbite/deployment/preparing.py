@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from soundbite import application, console
+from soundbite.errors import Refused
 from soundbite.infrastructure import changes, functions, stacks
 from soundbite.releases.records import PLANNED
 
@@ -30,10 +31,10 @@ def prepare_deploy(candidate: Candidate, assembly: Assembly) -> Callable[[Carrie
         scene, platform, token = carrier.scene, carrier.platform, carrier.lock.token
         _deploy_stacks(scene, assembly, carrier)
         release = releasing.bring(scene, candidate)
+        release = replace(release, irreversible=carrier.record.irreversible or release.irreversible)
         scene.ledger.add_release(release, token)
         scene.ledger.put_templates(assembly.digest, assembly.templates(), token)
-        output = stacks.outputs(scene.cloud)
-        function = functions.name(scene.cloud, output)
+        function = functions.name(scene.cloud, stacks.outputs(scene.cloud))
         version = None
         if function:
             if carrier.plan["before"]["processor_version"]:
@@ -64,16 +65,58 @@ def prepare_deploy(candidate: Candidate, assembly: Assembly) -> Callable[[Carrie
     return prepare
 
 
-def prepare_rollback(difference: changes.Difference | None) -> Callable[[Carrier], None]:
-    """Return what a rollback does before the platform is touched: the infrastructure, where it is to go back too."""
+def prepare_rollback(known: changes.Difference | None = None) -> Callable[[Carrier], None]:
+    """Return what a rollback does before the platform is touched: the infrastructure, where it is to go back too.
+
+    Parameters
+    ----------
+    known:
+        What that changes; None where it was cut off: some of it may be done.
+    """
 
     def prepare(carrier: Carrier) -> None:
-        if difference is not None and difference.stacks:
-            with console.step("infrastructure") as step:
-                changes.go_back(carrier.scene.cloud, difference)
-                step.detail = f"{', '.join(difference.stacks)} as they were"
+        # Plans of older workflows say nothing of it.
+        frozen = carrier.plan.get("infrastructure") or {"stacks": []}
+        if not frozen["stacks"]:
+            return
+        with console.step("infrastructure") as step:
+            difference = known or _left_to_do(carrier, frozen)
+            changes.go_back(carrier.scene.cloud, difference)
+            step.detail = f"{', '.join(frozen['stacks'])} as they were"
+        carrier.lock.require()
 
     return prepare
+
+
+def require_safe(what: str, difference: changes.Difference) -> None:
+    """Refuse to go back to infrastructure where data would be lost.
+
+    Parameters
+    ----------
+    what:
+        Whose infrastructure it was.
+
+    Raises
+    ------
+    Refused
+        The message lists what would be.
+    """
+    if difference.unsafe:
+        raise Refused(
+            f"The infrastructure of {what} cannot be gone back to without losing data. Nothing was changed.\n"
+            + "\n".join(f"  {line}" for line in difference.unsafe),
+            "--keep-infrastructure goes back with everything else, and leaves it as it is.",
+        )
+
+
+def _left_to_do(carrier: Carrier, frozen: dict[str, Any]) -> changes.Difference:
+    scene, source = carrier.scene, str(carrier.record.source)
+    templates = scene.ledger.templates(frozen["assembly"]) or {}
+    for name in frozen["stacks"]:
+        changes.settled(scene.cloud, name)
+    difference = changes.compare(scene.cloud, {name: templates[name] for name in frozen["stacks"]})
+    require_safe(source, difference)
+    return difference
 
 
 def _deploy_stacks(scene: Scene, assembly: Assembly, carrier: Carrier) -> None:

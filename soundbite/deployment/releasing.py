@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from soundbite import building, checkout, console, files, images, paths, publishing
-from soundbite import environment as environments
+from soundbite import building, checkout, console, engine, files, images, paths, publishing
 from soundbite.errors import ConfigurationError, Refused, SoundbiteError
 from soundbite.infrastructure import stacks
 from soundbite.parallel import workers
-from soundbite.releases import Release
+from soundbite.releases import NoLedger, Release
 from soundbite.releases.records import release_id
 
 from .scene import Scene, now
@@ -49,8 +49,8 @@ class Candidate(NamedTuple):
         return bool(self.contents)
 
 
-def choose(scene: Scene, wanted: str, *, build: bool, rehearsal: bool) -> Candidate:
-    """Choose the release that goes out; nothing is built yet.
+def choose(scene: Scene, wanted: str, *, build: bool) -> Candidate:
+    """Choose the release that goes out; nothing is built yet. What is said against one that was named, `marks` tells.
 
     Parameters
     ----------
@@ -62,32 +62,30 @@ def choose(scene: Scene, wanted: str, *, build: bool, rehearsal: bool) -> Candid
     Raises
     ------
     Refused
-        The environment takes only what was verified one stage before, or the release is marked bad.
+        The environment takes only what was verified one stage before.
     ConfigurationError
         There is no such release.
     """
     environment = scene.environment
-    before = environment.workflow.promoted_from
-    earlier = environments.load(before, rehearsal=rehearsal) if before else None
-    first_stage = earlier is None or earlier.local
+    origin = scene.earlier()
     if wanted and build:
         raise ConfigurationError("--release and --build are two different releases.", "Give one of them.")
-    if build or (first_stage and not wanted):
-        _require_buildable(scene, first_stage=first_stage)
-        return of_tree(scene)
-    known = scene.ledger.release(wanted) if wanted else None
+    if build or (origin is None and not wanted):
+        _require_buildable(scene, first_stage=origin is None)
+        return _remembered(scene, of_tree(scene))
+    known = _known(scene, wanted) if wanted else None
     if known is not None and any(each.release == wanted and each.verified for each in scene.ledger.deployments()):
         return Candidate(known, None, {})
-    if first_stage or earlier is None:
+    if origin is None:
         raise ConfigurationError(
             f"{environment.name} never verified a release {wanted}.", f"inv history --env={environment.name}"
         )
-    origin = Scene(earlier)
     origin.who = origin.cloud.require_account()
-    verified = [each for each in origin.ledger.deployments() if each.verified and not each.bad]
-    if wanted:
-        verified = [each for each in verified if each.release == wanted]
-    if not verified:
+    earlier = origin.environment
+    verified = (each.release for each in origin.ledger.deployments() if each.verified and (wanted or not each.bad))
+    fit = (each for each in verified if (each == wanted if wanted else not origin.ledger.bad(each)))
+    chosen = next(fit, None)
+    if chosen is None:
         what = f"release {wanted}" if wanted else "release"
         raise Refused(
             f"{environment.name} takes what was verified in {earlier.name}, and {earlier.name} has no verified {what}.",
@@ -95,9 +93,9 @@ def choose(scene: Scene, wanted: str, *, build: bool, rehearsal: bool) -> Candid
             if environment.workflow.build
             else f"inv deploy.{earlier.name} first.",
         )
-    newest = origin.ledger.release(verified[0].release)
+    newest = origin.ledger.release(chosen)
     if newest is None:
-        raise SoundbiteError(f"The ledger of {earlier.name} lacks the release {verified[0].release}.")
+        raise SoundbiteError(f"The ledger of {earlier.name} lacks the release {chosen}.")
     return Candidate(newest, origin, {})
 
 
@@ -114,6 +112,24 @@ def folder(scene: Stage, candidate: Candidate) -> Path | None:
     source = candidate.origin or scene
     image = f"{_repository(source)}@{candidate.release.processor}"
     return publishing.unpacked(source.cloud, image, _FETCHED)
+
+
+def require_there(scene: Stage, candidate: Candidate) -> None:
+    """Refuse, before anything is changed, where a release could not be brought: its images, or what builds them.
+
+    Raises
+    ------
+    ConfigurationError
+        An image is in neither registry.
+    SoundbiteError
+        No engine runs here, and it is to be built.
+    """
+    if candidate.built:
+        engine.require_running()
+        return
+    for digest in (candidate.release.image, candidate.release.processor):
+        if digest:
+            _require_image(scene, candidate.origin or scene, digest)
 
 
 def bring(scene: Stage, candidate: Candidate) -> Release:
@@ -153,15 +169,7 @@ def bring(scene: Stage, candidate: Candidate) -> Release:
             return release
         step.detail = f"{release.id}: " + ", ".join(f"{name} {each.how}" for name, each in found.items())
     digests = {name: str(each.name.digest) for name, each in found.items()}
-    return Release(
-        release.id,
-        digests["api"],
-        digests.get("processor"),
-        release.commit,
-        release.trees,
-        release.built,
-        release.irreversible,
-    )
+    return replace(release, image=digests["api"], processor=digests.get("processor"))
 
 
 def repository(scene: Stage) -> str:
@@ -178,6 +186,32 @@ def of_tree(scene: Stage) -> Candidate:
         "envs": files.digest(paths.ENVS, ["*.env"]),
     }
     return Candidate(Release(id_, "", None, checkout.revision(), trees, now()), None, contents)
+
+
+def _require_image(scene: Stage, source: Stage, digest: str) -> None:
+    try:
+        publishing.require(source.cloud, f"{_repository(source)}@{digest}")
+    except ConfigurationError as gone:
+        # What was brought before is not fetched again.
+        try:
+            publishing.require(scene.cloud, f"{_repository(scene)}@{digest}")
+        except SoundbiteError:
+            raise gone from None
+
+
+def _remembered(scene: Stage, built: Candidate) -> Candidate:
+    """Return what was built as it is known: what was said of it when it was deployed before holds."""
+    known = _known(scene, built.release.id)
+    if known is None:
+        return built
+    return built._replace(release=replace(built.release, irreversible=known.irreversible))
+
+
+def _known(scene: Stage, id_: str) -> Release | None:
+    try:
+        return scene.ledger.release(id_)
+    except NoLedger:
+        return None
 
 
 def _recipes(environment: Environment) -> dict[str, images.Recipe]:
@@ -197,8 +231,8 @@ def _require_buildable(scene: Stage, *, first_stage: bool) -> None:
         )
     try:
         begun = scene.ledger.serving() is not None
-    except ConfigurationError:
-        begun = False  # no ledger yet
+    except NoLedger:
+        begun = False
     if begun and not first_stage:
         raise Refused(
             f"{environment.name} has deployments, so it takes what was verified in "

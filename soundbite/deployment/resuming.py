@@ -12,8 +12,8 @@ from soundbite.releases import Deployment, Operation, Release
 from soundbite.releases.records import DEPLOY, PLANNED, RECORDED
 
 from . import releasing, scene
+from .beginning import result
 from .carrying import Carrier
-from .deploying import result
 from .preparing import prepare_deploy, prepare_rollback
 from .releasing import Candidate
 
@@ -26,13 +26,8 @@ if TYPE_CHECKING:
     from .scene import Scene
 
 
-def resume(here: Scene, *, rehearsal: bool) -> dict[str, Any]:
+def resume(here: Scene) -> dict[str, Any]:
     """Finish an operation that was cut off, from its plan in the ledger; any machine can.
-
-    Parameters
-    ----------
-    rehearsal:
-        Whether other environments that it needs are loaded with the rehearsal layer.
 
     Raises
     ------
@@ -46,10 +41,10 @@ def resume(here: Scene, *, rehearsal: bool) -> dict[str, Any]:
     _require_platform(here, found)
     if found and found.plan.get("overrides"):
         without = here.without
-        here = scene.load(here.environment.name, rehearsal=rehearsal, overrides=found.plan["overrides"])
+        here = scene.load(here.environment.name, rehearsal=here.rehearsal, overrides=found.plan["overrides"])
         here.without = without
     with scene.preflight(here) as (platform, _):
-        prepare = _preparation(here, found, rehearsal=rehearsal) if found else None
+        prepare = _preparation(here, found) if found else None
         lock, operation, record = _taken(here, "resume")
         if operation is None or record is None:
             return _nothing(here, lock)
@@ -125,15 +120,20 @@ def _carrier(here: Scene, lock: Lock, platform: Platform, operation: Operation, 
     return Carrier(here, lock, platform, operation, record)
 
 
-def _preparation(here: Scene, operation: Operation, *, rehearsal: bool) -> Callable[[Carrier], None] | None:
+def _preparation(here: Scene, operation: Operation) -> Callable[[Carrier], None] | None:
     """Return what brings infrastructure and artifacts, where that was not finished; the checkout must be the same."""
     plan = operation.plan
-    if operation.state != PLANNED or "bundle" in plan:
+    if operation.state != PLANNED:
         return None
     if operation.verb != DEPLOY:
-        return prepare_rollback(None)
+        return prepare_rollback()
+    if "bundle" in plan:
+        return None
     name, wanted = operation.deployment, plan["release"]
-    origin = scene.Scene(environments.load(plan["origin"], rehearsal=rehearsal)) if plan["origin"] else None
+    origin = None
+    if plan["origin"]:
+        earlier = environments.load(plan["origin"], rehearsal=here.rehearsal)
+        origin = scene.Scene(earlier, rehearsal=here.rehearsal)
     if plan["contents"]:
         candidate = releasing.of_tree(here)
         same = candidate.contents == plan["contents"]
@@ -143,9 +143,10 @@ def _preparation(here: Scene, operation: Operation, *, rehearsal: bool) -> Calla
         candidate = Candidate(known or Release(wanted["id"], "", None, wanted["commit"], {}, ""), origin, {})
     made = assembly.synth(here.environment, releasing.folder(here, candidate)) if same else None
     if made is None or made.digest != plan["assembly"]:
+        planned_at = plan.get("checkout", wanted["commit"])
         raise Refused(
             f"{name} had not got beyond its infrastructure, and this checkout ({checkout.revision()}) is not what it "
-            f"was made from (commit {wanted['commit']}). Nothing was changed.",
-            f"Check out {wanted['commit']} and --resume, or --abort.",
+            f"was made from (commit {planned_at}). Nothing was changed.",
+            f"Check out {planned_at} and --resume, or --abort.",
         )
     return prepare_deploy(candidate, made)

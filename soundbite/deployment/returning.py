@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from soundbite import console, publishing, secrets
 from soundbite.errors import ConfigurationError, Refused, SoundbiteError
 from soundbite.infrastructure import changes, functions, stacks
 from soundbite.parallel import workers
-from soundbite.releases import Deployment
 from soundbite.releases.records import ROLLBACK
 
-from . import planning, scene
+from . import marks, planning, scene
+from .beginning import (
+    begin,
+    common,
+    first_record,
+    is_unchanged,
+    released_on_failure,
+    require_free,
+    require_good,
+    require_unchanged,
+    result,
+)
 from .carrying import Carrier
-from .deploying import begin, common, released_on_failure, require_free, require_unchanged, result
-from .preparing import prepare_rollback
+from .preparing import prepare_rollback, require_safe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from soundbite.infrastructure.changes import Difference
     from soundbite.platforms.platform import Platform
-    from soundbite.releases import Lock, Operation
+    from soundbite.releases import Deployment, Lock, Operation
 
     from .scene import Scene
 
@@ -61,34 +70,64 @@ def rollback(
     with scene.preflight(here) as (platform, statuses):
         if not plan:
             require_free(here, lock_wait)
-        now = planning.serving(here)
-        target = _target(here, now, to)
-        _require_good(target, override_bad=override_bad, reason=reason)
-        difference = _examined(here, target, keep_infrastructure=keep_infrastructure)
-        told = _told(here, now, target, difference)
+        find = partial(
+            _found, here, to, override_bad=override_bad, reason=reason, keep_infrastructure=keep_infrastructure
+        )
+        way, seen = find(), statuses
         if plan:
             return {
                 "environment": here.environment.name,
-                "before": now.id if now else None,
-                "to": target.id,
-                "release": target.release,
-                "differences": told,
-                "hosts": sorted(statuses),
+                "before": way.now.id,
+                "to": way.target.id,
+                "release": way.target.release,
+                "differences": way.told,
+                "hosts": sorted(seen),
             }
-        console.say("\n".join(told))
-        if now is not None and now.irreversible:
-            console.warn(f"{now.id} was said to be irreversible: {now.irreversible}")
-        if here.environment.workflow.confirm:
-            confirm(f"{here.environment.name} in account {here.environment.aws.account_id}")
+        _agree(here, way, confirm)
         lock = here.lock()
-        lock.acquire(here.holder(reason or f"roll back to {target.id}"), wait=lock_wait)
-        carrier = Carrier(here, lock, platform, *_begin(here, lock, platform, statuses, now, target, told, reason))
-        return result(here, carrier.carry(prepare_rollback(difference)), changed=True)
+        lock.acquire(here.holder(reason or f"roll back to {way.target.id}"), wait=lock_wait)
+        with released_on_failure(lock):
+            if lock_wait and not is_unchanged(here, way.now):
+                serving = planning.serving(here)
+                if serving is not None and _kind(serving) == _kind(way.target):
+                    # Whoever was waited for did it already; going further back is not what was asked for.
+                    lock.release()
+                    console.say(f"{serving.id} serves, which is {way.target.id} again; nothing to do.")
+                    return result(here, serving, changed=False)
+                way, seen = find(), platform.look()
+                _agree(here, way, confirm)
+            require_unchanged(here, way.now)
+            begun = _begin(here, lock, platform, seen, way, reason)
+        carrier = Carrier(here, lock, platform, *begun)
+        return result(here, carrier.carry(prepare_rollback(way.difference)), changed=True)
 
 
-def _target(here: Scene, now: Deployment | None, to: str) -> Deployment:
+class _Way(NamedTuple):
+    """From what serves to what is gone back to; `difference` is None where the infrastructure is kept as it is."""
+
+    now: Deployment
+    target: Deployment
+    difference: Difference | None
+    told: list[str]
+
+
+def _found(here: Scene, to: str, *, override_bad: bool, reason: str, keep_infrastructure: bool) -> _Way:
+    now = planning.serving(here)
     if now is None:
         raise Refused(f"{here.environment.name} has no deployment to go back from.")
+    target = _target(here, now, to)
+    require_good(target.id, _against(here, target), override_bad=override_bad, reason=reason)
+    difference = _examined(here, target, keep_infrastructure=keep_infrastructure)
+    return _Way(now, target, difference, _told(here, now, target, difference))
+
+
+def _agree(here: Scene, way: _Way, confirm: Callable[[str], None]) -> None:
+    console.say("\n".join(way.told))
+    if here.environment.workflow.confirm:
+        confirm(f"{here.environment.name} in account {here.environment.aws.account_id}")
+
+
+def _target(here: Scene, now: Deployment, to: str) -> Deployment:
     platform = here.environment.workflow.platform
     if to:
         target = here.ledger.deployment(to)
@@ -105,7 +144,8 @@ def _target(here: Scene, now: Deployment | None, to: str) -> Deployment:
         return target
     for each in here.ledger.deployments():
         fit = each.verified and not each.bad and each.platform == platform
-        if fit and each.number < now.number and _kind(each) != _kind(now):
+        another = fit and each.number < now.number and _kind(each) != _kind(now)
+        if another and not marks.bad_to_return_to(here, each.release):
             return each
     raise Refused(
         f"{here.environment.name} has no verified deployment before {now.id} that is not bad.",
@@ -118,15 +158,9 @@ def _kind(deployment: Deployment) -> tuple[Any, ...]:
     return deployment.release, deployment.configured, sorted(deployment.secrets.items())
 
 
-def _require_good(target: Deployment, *, override_bad: bool, reason: str) -> None:
-    why = target.bad or ("" if target.verified else "it was never verified")
-    if why and not override_bad:
-        raise Refused(
-            f"{target.id} must not serve again: {why}. Nothing was changed.",
-            '--override-bad --reason="…" goes there all the same.',
-        )
-    if why and not reason:
-        raise ConfigurationError("--override-bad wants a reason.", '--reason="why it is good now"; the audit keeps it.')
+def _against(here: Scene, target: Deployment) -> str:
+    never = "" if target.verified else "it was never verified"
+    return target.bad or marks.bad_to_return_to(here, target.release) or never
 
 
 def _examined(here: Scene, target: Deployment, *, keep_infrastructure: bool) -> Difference | None:
@@ -151,12 +185,8 @@ def _examined(here: Scene, target: Deployment, *, keep_infrastructure: bool) -> 
         templates = None if keep_infrastructure else here.ledger.templates(target.assembly)
         difference = changes.compare(cloud, templates) if templates else None
         step.detail = f"{target.id}: image, processor and {len(target.secrets)} secrets are there"
-    if difference is not None and difference.unsafe:
-        raise Refused(
-            f"The infrastructure of {target.id} cannot be gone back to without losing data. Nothing was changed.\n"
-            + "\n".join(f"  {line}" for line in difference.unsafe),
-            "--keep-infrastructure goes back with everything else, and leaves it as it is.",
-        )
+    if difference is not None:
+        require_safe(target.id, difference)
     return difference
 
 
@@ -174,8 +204,7 @@ def _require_processor(here: Scene, target: Deployment) -> None:
         functions.require(here.cloud, function, target.processor_version)
 
 
-def _told(here: Scene, now: Deployment | None, target: Deployment, difference: Difference | None) -> list[str]:
-    assert now is not None, "there is something to go back from"
+def _told(here: Scene, now: Deployment, target: Deployment, difference: Difference | None) -> list[str]:
     lines = [f"{'deployment':<15} {now.id} → {target.id} as it was"]
     if now.release != target.release:
         lines.append(f"{'release':<15} {now.release} → {target.release} (commit {target.commit})")
@@ -193,6 +222,11 @@ def _told(here: Scene, now: Deployment | None, target: Deployment, difference: D
     if difference is not None and difference.stacks:
         prefix = here.environment.stack_name("")
         lines.append(f"{'infrastructure':<15} {', '.join(n.removeprefix(prefix) for n in difference.stacks)} go back")
+    lines += [
+        f"{'irreversible':<15} {each.id} was said to be: {each.irreversible}"
+        for each in reversed(here.ledger.deployments())
+        if target.number < each.number <= now.number and each.irreversible
+    ]
     return lines
 
 
@@ -201,51 +235,40 @@ def _begin(
     lock: Lock,
     platform: Platform,
     statuses: Mapping[str, Mapping[str, Any]],
-    now: Deployment | None,
-    target: Deployment,
-    told: list[str],
+    way: _Way,
     reason: str,
 ) -> tuple[Operation, Deployment]:
-    assert now is not None, "there is something to go back from"
-    with released_on_failure(lock):
-        require_unchanged(here, now)
-        source = _source(here, target)
-        number = here.ledger.next_number()
-        function = functions.name(here.cloud, stacks.outputs(here.cloud))
-        version = functions.pointed(here.cloud, function) if function else None
-    name = f"{here.environment.name}-{number}"
-    record = Deployment(
-        id=name,
-        number=number,
-        environment=here.environment.name,
-        verb=ROLLBACK,
-        release=target.release,
-        image=target.image,
-        commit=target.commit,
-        before=now.id,
+    now, target = way.now, way.target
+    source = _source(here, target)
+    function = functions.named(here.cloud)
+    version = functions.pointed(here.cloud, function) if function else None
+    same = ("release", "image", "commit", "configuration", "secrets", "configured", "processor_version")
+    record = first_record(
+        here,
+        ROLLBACK,
+        now,
+        platform,
         source=target.id,
-        who=here.who,
-        where=here.where,
-        started=scene.now(),
-        configuration=target.configuration,
-        secrets=target.secrets,
-        configured=target.configured,
-        processor_version=target.processor_version,
-        assembly=target.assembly,
         hosts=target.hosts,
-        platform=target.platform,
+        assembly=target.assembly if way.difference is not None else now.assembly,
+        **{each: getattr(target, each) for each in same},
     )
     plan = {
         **common(here, platform, statuses, now, version),
-        "deployment": name,
-        "told": told,
+        "deployment": record.id,
+        "told": way.told,
+        "reason": reason,
+        "infrastructure": {
+            "assembly": target.assembly,
+            "stacks": sorted(way.difference.stacks) if way.difference is not None else [],
+        },
         "release": {"id": target.release, "commit": target.commit},
         "secrets": target.secrets,
         "repository": source.plan["repository"],
         **{key: source.plan[key] for key in platform.ground().keys() & {"proxy"}},
-        "bundle": platform.renamed(source.plan["bundle"], target.id, name),
+        "bundle": platform.renamed(source.plan["bundle"], target.id, record.id),
         "processor": {"function": function, "version": target.processor_version},
-        "marks_bad": reason or f"rolled back by {name}",
+        "marks_bad": reason or f"rolled back by {record.id}",
     }
     return begin(here, lock, record, plan)
 

@@ -18,6 +18,7 @@ from soundbite.releases import Ledger, Lock
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from soundbite.cloud import Patience
     from soundbite.environment import Environment
     from soundbite.platforms.platform import Platform
 
@@ -29,6 +30,8 @@ class Scene:
     ----------
     overrides:
         Settings given on the command line for this deployment only (`--set`).
+    rehearsal:
+        Whether it, and other environments that it needs, have the rehearsal layer.
     without:
         Hosts that are left out, by name, id or address.
     who:
@@ -37,14 +40,30 @@ class Scene:
         The machine, or the run in CI.
     """
 
-    def __init__(self, environment: Environment, overrides: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        environment: Environment,
+        overrides: dict[str, str] | None = None,
+        *,
+        rehearsal: bool = False,
+        patience: Patience | None = None,
+    ) -> None:
         self.environment = environment
+        self.rehearsal = rehearsal
         self.overrides = overrides or {}
         self.without: list[str] = []
-        self.cloud = Cloud(environment)
+        self.cloud = Cloud(environment, patience=patience)
         self.ledger = Ledger(self.cloud)
         self.who = ""
         self.where = place()
+
+    def earlier(self, patience: Patience | None = None) -> Scene | None:
+        """Return the stage before, whose releases come here; None where that is this machine, or none."""
+        name = self.environment.workflow.promoted_from
+        environment = environments.load(name, rehearsal=self.rehearsal) if name else None
+        if environment is None or environment.local:
+            return None
+        return Scene(environment, rehearsal=self.rehearsal, patience=patience)
 
     def holder(self, reason: str, operation: str = "") -> dict[str, str]:
         """Return what the lock says of us."""
@@ -56,8 +75,12 @@ class Scene:
 
     def audit(self, event: str, **more: Any) -> None:
         """Append to the audit trail who did what from where."""
-        entry = {"at": now(), "event": event, "who": self.who, "where": self.where, **more}
-        self.ledger.audit({name: console.masked(each) for name, each in entry.items()})
+        self.ledger.audit(self.entry(event, **more))
+
+    def entry(self, event: str, **more: Any) -> dict[str, Any]:
+        """Return what the audit trail says of an event: who did it, from where, and what else there is to say."""
+        said = {"at": now(), "event": event, "who": self.who, "where": self.where, **more}
+        return {name: console.masked(each) for name, each in said.items()}
 
 
 def load(name: str, *, rehearsal: bool, overrides: dict[str, str] | None = None) -> Scene:
@@ -74,7 +97,7 @@ def load(name: str, *, rehearsal: bool, overrides: dict[str, str] | None = None)
             f"{name} is not deployed: its application runs on this machine ({_origin(environment, 'PLATFORM')}).",
             f"inv dev.{name.removeprefix('dev-')} brings it up; deployable are {', '.join(environments.deployable())}.",
         )
-    return Scene(environment, overrides)
+    return Scene(environment, overrides, rehearsal=rehearsal)
 
 
 @contextmanager

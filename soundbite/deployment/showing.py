@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from soundbite import environment as environments
@@ -37,10 +37,9 @@ def audit(here: Scene, since: str) -> list[dict[str, Any]]:
     ConfigurationError
         `since` is no time.
     """
-    if since and not re.fullmatch(r"\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d)?Z?)?", since):
-        raise ConfigurationError(f"--since={since} is no time.", "2026-11-23, or 2026-11-23T14:00:00Z (UTC).")
+    begins = _utc(since) if since else ""
     here.cloud.require_account()
-    return here.ledger.audited(since)
+    return here.ledger.audited(begins)
 
 
 def release(id_: str, *, rehearsal: bool) -> dict[str, Any]:
@@ -55,8 +54,6 @@ def release(id_: str, *, rehearsal: bool) -> dict[str, Any]:
     where: dict[str, Any] = {}
     for name in environments.deployable():
         here = Scene(environments.load(name, rehearsal=rehearsal))
-        if here.environment.workflow.platform != "hosts":
-            continue
         try:
             here.cloud.require_account()
             known = here.ledger.release(id_)
@@ -116,6 +113,16 @@ def release_lock(here: Scene) -> dict[str, Any]:
     if now.state != FREE:
         raise Locked(f"{here.environment.name} is locked again: {now.told()}.")
     return _as_dict(now)
+
+
+def _utc(since: str) -> str:
+    """Return a time as entries of the audit trail begin, to the second; one without a zone is in UTC."""
+    try:
+        found = datetime.fromisoformat(since)
+    except ValueError:
+        raise ConfigurationError(f"--since={since} is no time.", "2026-11-23, or 2026-11-23T14:00:00Z (UTC).") from None
+    found = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    return found.strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _as_dict(seen: Seen) -> dict[str, Any]:

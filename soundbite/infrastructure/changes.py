@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -24,7 +23,7 @@ _KEEP_DATA = (
 )
 """What keeps data: never replaced or deleted by going back."""
 
-_TIMEOUT = 900.0
+_TIMEOUT, _POLL = 900.0, 0.5
 _LARGEST = 51_200
 """Bytes of a template that a call may carry (CloudFormation, "Quotas")."""
 
@@ -73,11 +72,24 @@ def go_back(cloud: Cloud, difference: Difference) -> None:
     client = cloud.client("cloudformation")
     for name, template in difference.stacks.items():
         change_set = _make(cloud, name, template)
+        if change_set is None:
+            continue
         with explained("cloudformation:ExecuteChangeSet", cloud.environment):
             client.execute_change_set(StackName=name, ChangeSetName=change_set)
-        status = _await(cloud, name)
+        status = settled(cloud, name)
         if status != "UPDATE_COMPLETE":
             raise SoundbiteError(f"{name} could not be taken back: {status}.", "Its events say why; the rest stayed.")
+
+
+def settled(cloud: Cloud, stack: str) -> str:
+    """Wait until a stack is not being changed; return its state then, or that it still is after 15 min."""
+    try:
+        with explained("cloudformation:DescribeStacks", cloud.environment):
+            _wait(cloud, "stack_update_complete", StackName=stack)
+    except _Otherwise as other:
+        status = str(other.answer["Stacks"][0]["StackStatus"])
+        return f"{status} after {_TIMEOUT:.0f} s" if status.endswith("IN_PROGRESS") else status
+    return "UPDATE_COMPLETE"
 
 
 def _lost(stack: str, now: Any, then: Any) -> list[str]:
@@ -92,17 +104,19 @@ def _lost(stack: str, now: Any, then: Any) -> list[str]:
 
 def _told(cloud: Cloud, stack: str, template: Any) -> list[str]:
     """Tell, from a change set, what CloudFormation would replace or delete of what keeps data."""
-    client = cloud.client("cloudformation")
     name = _make(cloud, stack, template)
+    if name is None:
+        return []
     try:
         with explained("cloudformation:DescribeChangeSet", cloud.environment):
+            pages = cloud.client("cloudformation").get_paginator("describe_change_set")
             changes = [
                 change["ResourceChange"]
-                for change in client.describe_change_set(StackName=stack, ChangeSetName=name).get("Changes", [])
+                for page in pages.paginate(StackName=stack, ChangeSetName=name)
+                for change in page.get("Changes", [])
             ]
     finally:
-        with explained("cloudformation:DeleteChangeSet", cloud.environment):
-            client.delete_change_set(StackName=stack, ChangeSetName=name)
+        _remove(cloud, stack, name)
     unsafe = []
     for each in changes:
         kept, replaced = each["ResourceType"].startswith(_KEEP_DATA), each.get("Replacement", "False")
@@ -114,7 +128,8 @@ def _told(cloud: Cloud, stack: str, template: Any) -> list[str]:
     return unsafe
 
 
-def _make(cloud: Cloud, stack: str, template: Any) -> str:
+def _make(cloud: Cloud, stack: str, template: Any) -> str | None:
+    """Make a change set and return its name; None where it would change nothing. One that is refused is not left."""
     body = json.dumps(template, separators=(",", ":"))
     if len(body.encode()) > _LARGEST:
         raise SoundbiteError(
@@ -133,28 +148,50 @@ def _make(cloud: Cloud, stack: str, template: Any) -> str:
                 {"ParameterKey": each, "UsePreviousValue": True} for each in _known_parameters(cloud, stack, template)
             ],
         )
-        until = time.monotonic() + _TIMEOUT
-        while True:
-            found = client.describe_change_set(StackName=stack, ChangeSetName=name)
-            if found["Status"] in {"CREATE_COMPLETE", "FAILED"} or time.monotonic() > until:
-                break
-            time.sleep(0.2)
+    try:
+        with explained("cloudformation:DescribeChangeSet", cloud.environment):
+            _wait(cloud, "change_set_create_complete", StackName=stack, ChangeSetName=name)
+    except _Otherwise as other:
+        found = other.answer
+    else:
+        return name
+    _remove(cloud, stack, name)
     reason = found.get("StatusReason", "")
-    if found["Status"] == "FAILED" and "didn't contain changes" not in reason and "No updates" not in reason:
-        raise SoundbiteError(f"CloudFormation refuses the old template of {stack}: {reason}.")
-    return name
+    if found["Status"] != "FAILED":
+        raise SoundbiteError(
+            f"CloudFormation has not worked out after {_TIMEOUT:.0f} s what the old template of {stack} would change.",
+            "Again, or --keep-infrastructure.",
+        )
+    if "didn't contain changes" in reason or "No updates" in reason:
+        return None
+    raise SoundbiteError(f"CloudFormation refuses the old template of {stack}: {reason}.")
+
+
+def _remove(cloud: Cloud, stack: str, change_set: str) -> None:
+    with explained("cloudformation:DeleteChangeSet", cloud.environment):
+        cloud.client("cloudformation").delete_change_set(StackName=stack, ChangeSetName=change_set)
+
+
+class _Otherwise(Exception):
+    """It did not become what was waited for; `answer` says what it is."""
+
+    def __init__(self, answer: dict[str, Any]) -> None:
+        super().__init__()
+        self.answer = answer
+
+
+def _wait(cloud: Cloud, name: str, **arguments: str) -> None:
+    from botocore.exceptions import WaiterError
+
+    often = {"Delay": _POLL, "MaxAttempts": int(_TIMEOUT / _POLL)}
+    try:
+        cloud.client("cloudformation").get_waiter(name).wait(**arguments, WaiterConfig=often)
+    except WaiterError as error:
+        if "Error" in error.last_response:
+            raise
+        raise _Otherwise(dict(error.last_response)) from None
 
 
 def _known_parameters(cloud: Cloud, stack: str, template: Any) -> list[str]:
     now = {each["ParameterKey"] for each in stacks.describe(cloud)[stack].get("Parameters", [])}
     return sorted(now & set(template.get("Parameters", {})))
-
-
-def _await(cloud: Cloud, stack: str) -> str:
-    until = time.monotonic() + _TIMEOUT
-    while time.monotonic() < until:
-        status = str(stacks.describe(cloud)[stack]["StackStatus"])
-        if not status.endswith("IN_PROGRESS"):
-            return status
-        time.sleep(0.5)
-    return f"not done within {_TIMEOUT:.0f} s"

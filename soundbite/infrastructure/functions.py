@@ -12,6 +12,8 @@ from soundbite.cloud import explained
 from soundbite.environment import naming
 from soundbite.errors import ConfigurationError, SoundbiteError
 
+from . import stacks
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -25,6 +27,14 @@ def name(cloud: Cloud, output: Callable[[str], str]) -> str | None:
     if cloud.environment.processor.artifact is None:
         return None
     return output("Compute.FunctionName")
+
+
+def named(cloud: Cloud) -> str | None:
+    """Return the function's name as the stacks are now; None where there is none, or none yet."""
+    try:
+        return name(cloud, stacks.outputs(cloud))
+    except ConfigurationError:
+        return None
 
 
 def publish(cloud: Cloud, function: str) -> str:

@@ -182,6 +182,12 @@ def diff(cloud: Cloud, assembly: Assembly) -> str:
     return (completed.stdout + completed.stderr).strip()
 
 
+def doomed(cloud: Cloud, assembly: Assembly) -> list[str]:
+    """Return the stacks that `destroy` would destroy: those that are there, but for the one with the ledger."""
+    there, keep = describe(cloud), cloud.environment.stack_name(BOOTSTRAP)
+    return [name for name in assembly.stacks() if name != keep and name in there]
+
+
 def destroy(cloud: Cloud, assembly: Assembly, on_line: Callable[[str], None] | None = None) -> list[str]:
     """Destroy every stack but the one with the ledger, after emptying the bucket where data is not retained.
 
@@ -197,25 +203,24 @@ def destroy(cloud: Cloud, assembly: Assembly, on_line: Callable[[str], None] | N
     SoundbiteError
         Some are still there afterwards.
     """
-    keep = cloud.environment.stack_name(BOOTSTRAP)
-    there = describe(cloud)
-    doomed = [name for name in assembly.stacks() if name != keep and name in there]
-    if not doomed:
+    going = doomed(cloud, assembly)
+    if not going:
         return []
+    there = describe(cloud)
     if not cloud.environment.workflow.retain_data:
         _empty_bucket(cloud)
     with explained("cloudformation:UpdateTerminationProtection", cloud.environment):
-        for name in doomed:
+        for name in going:
             if there[name].get("EnableTerminationProtection"):
                 client = cloud.client("cloudformation")
                 client.update_termination_protection(StackName=name, EnableTerminationProtection=False)
-    _cdk(cloud, ["destroy", "--force", "--exclusively", "--app", str(assembly.folder), *doomed], on_line)
-    left = sorted(set(describe(cloud)) & set(doomed))
+    _cdk(cloud, ["destroy", "--force", "--exclusively", "--app", str(assembly.folder), *going], on_line)
+    left = sorted(set(describe(cloud)) & set(going))
     if left:
         raise SoundbiteError(
             f"Still there after cdk destroy: {', '.join(left)}.", "inv cdk.destroy again, or look at them."
         )
-    return doomed
+    return going
 
 
 def _parsed(body: Any) -> Any:

@@ -1,7 +1,7 @@
 """Releases and deployments: the ledger, the lock that guards it, and what is kept of each operation."""
 
-from .ledger import Ledger, LedgerUnreachable
+from .ledger import Ended, Ledger, LedgerUnreachable, NoLedger
 from .lock import Lock
 from .records import Deployment, Operation, Release
 
-__all__ = ["Deployment", "Ledger", "LedgerUnreachable", "Lock", "Operation", "Release"]
+__all__ = ["Deployment", "Ended", "Ledger", "LedgerUnreachable", "Lock", "NoLedger", "Operation", "Release"]

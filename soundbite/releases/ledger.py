@@ -11,6 +11,7 @@ import json
 import time
 import zlib
 from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -40,6 +41,34 @@ class LedgerUnreachable(SoundbiteError):
     """The ledger did not answer, or refused."""
 
 
+class NoLedger(ConfigurationError):
+    """The environment has no ledger yet: nothing was ever deployed there."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How an operation ended.
+
+    Attributes
+    ----------
+    entry:
+        What the audit trail says of it.
+    serving:
+        The deployment that serves now; None: none does.
+    left:
+        A deployment that was gone back from, with what is said against it.
+    bad:
+        Why releases must not be deployed again.
+    """
+
+    deployment: Deployment
+    operation: Operation
+    entry: Mapping[str, Any]
+    serving: str | None
+    left: Deployment | None = None
+    bad: Mapping[str, str] = field(default_factory=dict)
+
+
 class Ledger:
     """One environment's ledger.
 
@@ -65,10 +94,14 @@ class Ledger:
         """Keep a release, unless it is kept already: what was built does not change.
 
         Its digests do where a registry was emptied and got the same contents anew: then those count that are there.
+        What was said of it stays said.
         """
         known = self.release(release.id)
-        if known is None or (known.image, known.processor) != (release.image, release.processor):
-            self._put("release", release.id, release.body(), token)
+        if known is not None:
+            release = replace(release, irreversible=release.irreversible or known.irreversible)
+        told = ("image", "processor", "irreversible")
+        if known is None or any(getattr(known, each) != getattr(release, each) for each in told):
+            self._put(token, _item("release", release.id, release.body()))
 
     def deployment(self, id_: str) -> Deployment:
         """Return a deployment.
@@ -84,13 +117,13 @@ class Ledger:
             raise ConfigurationError(f"{name} has no deployment {id_}.", f"inv history --env={name} lists them.")
         return Deployment.read(body)
 
-    def deployments(self, limit: int = 100) -> list[Deployment]:
-        """Return the newest deployments, newest first."""
+    def deployments(self, limit: int | None = None) -> list[Deployment]:
+        """Return the deployments, newest first; all of them, or the newest of them."""
         return [Deployment.read(body) for _, body in self._query("deployment", limit)]
 
     def put_deployment(self, deployment: Deployment, token: int) -> None:
         """Keep a deployment as it is now."""
-        self._put("deployment", _sortable(deployment.number), deployment.body(), token)
+        self._put(token, _of(deployment))
 
     def operation(self, deployment: str) -> Operation | None:
         """Return the journal of a deployment."""
@@ -99,7 +132,20 @@ class Ledger:
 
     def put_operation(self, operation: Operation, token: int) -> None:
         """Keep how far an operation is."""
-        self._put("operation", operation.deployment, operation.body(), token)
+        self._put(token, _of(operation))
+
+    def put_begun(self, deployment: Deployment, operation: Operation, token: int) -> None:
+        """Keep a new deployment and its journal: both, or neither."""
+        self._put(token, _of(deployment), _of(operation))
+
+    def put_ended(self, ended: Ended, token: int) -> None:
+        """Keep how an operation ended: all of it, or nothing."""
+        items = [_of(ended.deployment), _of(ended.operation), _serving(ended.serving)]
+        items.append(_entry("audit", _moment(ended.entry), ended.entry))
+        if ended.left is not None:
+            items.append(_of(ended.left))
+        items += [_bad(release, reason) for release, reason in ended.bad.items()]
+        self._put(token, *items)
 
     def serving(self) -> str | None:
         """Return the deployment that serves, as it was recorded last."""
@@ -108,7 +154,7 @@ class Ledger:
 
     def put_serving(self, deployment: str | None, token: int) -> None:
         """Record which deployment serves; None: none does."""
-        self._put("environment", "serving", json.dumps({"deployment": deployment}), token)
+        self._put(token, _serving(deployment))
 
     def bad(self, release: str) -> str:
         """Return why a release must not be deployed again; empty: it may."""
@@ -117,7 +163,7 @@ class Ledger:
 
     def mark_bad(self, release: str, reason: str, token: int) -> None:
         """Have a release refused from now on."""
-        self._put("bad", release, json.dumps({"reason": reason}), token)
+        self._put(token, _bad(release, reason))
 
     def next_number(self) -> int:
         """Return the number of the next deployment; who asks holds the lock."""
@@ -131,10 +177,10 @@ class Ledger:
         entry:
             `at` (RFC 3339) and what else there is to say.
         """
-        self._append("audit", f"{entry['at']}#{entry.get('token', 0):08d}", entry)
+        self._append("audit", _moment(entry), entry)
 
-    def audited(self, since: str = "", limit: int = 1000) -> list[dict[str, Any]]:
-        """Return the audit trail from a time on (RFC 3339), oldest first."""
+    def audited(self, since: str = "", limit: int | None = None) -> list[dict[str, Any]]:
+        """Return the audit trail from a time on (RFC 3339, or the beginning of one), oldest first."""
         found = [self._object("an entry of the audit trail", body) for _, body in self._query("audit", limit, since)]
         return list(reversed(found))
 
@@ -177,7 +223,7 @@ class Ledger:
         # The first comes last: with it, all are there.
         for number in reversed(range(len(parts))):
             body = f"{len(parts)} {parts[0]}" if number == 0 else parts[number]
-            self._put("templates", f"{assembly}#{number}", body, token)
+            self._put(token, _item("templates", f"{assembly}#{number}", body))
 
     # The table
 
@@ -206,16 +252,17 @@ class Ledger:
             self._call(
                 "put_item",
                 "dynamodb:PutItem",
-                Item=_item(kind, f"{key}#{time.time_ns():020d}#{uuid4().hex}", json.dumps(dict(entry))),
+                Item=_entry(kind, key, entry),
                 ConditionExpression="attribute_not_exists(pk)",
             )
 
-    def _query(self, kind: str, limit: int, since: str = "") -> list[tuple[str, str]]:
+    def _query(self, kind: str, limit: int | None, since: str = "") -> list[tuple[str, str]]:
         condition = "pk = :pk AND sk >= :since" if since else "pk = :pk"
         values = {":pk": {"S": kind}} | ({":since": {"S": since}} if since else {})
         found: list[tuple[str, str]] = []
         more: dict[str, Any] = {}
-        while len(found) < limit:
+        while limit is None or len(found) < limit:
+            most = {} if limit is None else {"Limit": limit - len(found)}
             answer = self._call(
                 "query",
                 "dynamodb:Query",
@@ -223,7 +270,7 @@ class Ledger:
                 ExpressionAttributeValues=values,
                 ScanIndexForward=False,
                 ConsistentRead=True,
-                Limit=limit - len(found),
+                **most,
                 **more,
             )
             found += [(item["sk"]["S"], self._body(item)) for item in answer["Items"]]
@@ -232,7 +279,7 @@ class Ledger:
             more = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
         return found
 
-    def _put(self, kind: str, key: str, body: str, token: int) -> None:
+    def _put(self, token: int, *items: dict[str, Any]) -> None:
         held = {
             "ConditionCheck": {
                 "TableName": self.table,
@@ -242,9 +289,9 @@ class Ledger:
                 "ExpressionAttributeValues": {":token": {"N": str(token)}, ":held": {"S": "held"}},
             }
         }
-        put = {"Put": {"TableName": self.table, "Item": _item(kind, key, body)}}
+        puts = [{"Put": {"TableName": self.table, "Item": each}} for each in items]
         try:
-            self._ask("transact_write_items", "dynamodb:TransactWriteItems", TransactItems=[held, put])
+            self._ask("transact_write_items", "dynamodb:TransactWriteItems", TransactItems=[held, *puts])
         except _ConditionFailed:
             raise Locked(
                 f"The lock of {self.cloud.environment.name} is no longer ours: somebody took it over. "
@@ -280,9 +327,9 @@ class Ledger:
         except SoundbiteError as error:
             raise LedgerUnreachable(f"The ledger {self.table}: {error.message}", error.hint) from None
 
-    def _missing(self) -> ConfigurationError:
+    def _missing(self) -> NoLedger:
         name = self.cloud.environment.name
-        return ConfigurationError(
+        return NoLedger(
             f"{name} has no ledger: there is no table {self.table} in account {self.cloud.environment.aws.account_id}.",
             f"The first inv deploy.{name} makes it; inv cdk.deploy --env={name} too.",
         )
@@ -340,6 +387,27 @@ def _reasons(error: ClientError) -> set[str]:
 
 def _item(kind: str, key: str, body: str) -> dict[str, Any]:
     return {**_key(kind, key), "schema": {"N": str(SCHEMA)}, "tool": {"S": TOOL}, "body": {"S": body}}
+
+
+def _of(record: Deployment | Operation) -> dict[str, Any]:
+    key = _sortable(record.number) if isinstance(record, Deployment) else record.deployment
+    return _item(record.kind, key, record.body())
+
+
+def _entry(kind: str, key: str, entry: Mapping[str, Any]) -> dict[str, Any]:
+    return _item(kind, f"{key}#{time.time_ns():020d}#{uuid4().hex}", json.dumps(dict(entry)))
+
+
+def _moment(entry: Mapping[str, Any]) -> str:
+    return f"{entry['at']}#{entry.get('token', 0):08d}"
+
+
+def _serving(deployment: str | None) -> dict[str, Any]:
+    return _item("environment", "serving", json.dumps({"deployment": deployment}))
+
+
+def _bad(release: str, reason: str) -> dict[str, Any]:
+    return _item("bad", release, json.dumps({"reason": reason}))
 
 
 def _key(kind: str, key: str) -> dict[str, Any]:

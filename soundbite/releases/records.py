@@ -124,6 +124,8 @@ class Release(Record):
         Hashes of the folders cdk/ and envs/ at that time.
     built:
         When, RFC 3339.
+    irreversible:
+        Why it cannot be taken back, as whoever deployed it first said; empty: it can.
     """
 
     kind = "release"
@@ -156,6 +158,8 @@ class Deployment(Record):
         Of a rollback, the deployment that it goes back to.
     image:
         The application's image, `repository@sha256:…`.
+    commit:
+        What the release was built from.
     configuration:
         What the application was given, without secrets.
     secrets:
@@ -172,6 +176,8 @@ class Deployment(Record):
         Whether its checks passed after the switch.
     bad:
         Why it must not serve again; empty: it may.
+    irreversible:
+        Why nobody can go back from it, where it brought such a release.
     seconds:
         How long it took.
     platform:

@@ -23,8 +23,8 @@ from botocore.exceptions import ConnectionClosedError
 from soundbite import environment
 from soundbite.cloud import Cloud
 from soundbite.errors import ConfigurationError, Locked
-from soundbite.releases import Deployment, Ledger, LedgerUnreachable, Lock, Operation, Release
-from soundbite.releases.records import PLANNED, SWITCHED
+from soundbite.releases import Deployment, Ended, Ledger, LedgerUnreachable, Lock, NoLedger, Operation, Release
+from soundbite.releases.records import PLANNED, RECORDED, SWITCHED
 from tests.conftest import clean_environ, free_ports
 from tests.integration.conftest import until
 
@@ -163,6 +163,14 @@ def _deployment(number: int, **more: Any) -> Deployment:
     return replace(made, **more)
 
 
+def _ended(number: int) -> Ended:
+    deployment = _deployment(number, outcome="succeeded", verified=True)
+    operation = Operation(deployment.id, "deploy", RECORDED, {})
+    return Ended(
+        deployment, operation, {"at": "2026-03-01T10:00:00Z", "event": "deploy"}, deployment.id, None, {"r-0": "old"}
+    )
+
+
 def _items(ledger: Ledger) -> list[dict[str, Any]]:
     """Return everything that is in the table but the lock."""
     found = ledger.cloud.client("dynamodb").scan(TableName=ledger.table, ConsistentRead=True)["Items"]
@@ -198,6 +206,10 @@ WRITES: dict[str, Callable[[Ledger, int], None]] = {
     "release": lambda ledger, token: ledger.add_release(Release("r-1", "i", None, "c", {}, "t"), token),
     "deployment": lambda ledger, token: ledger.put_deployment(_deployment(1), token),
     "operation": lambda ledger, token: ledger.put_operation(Operation("staging-1", "deploy", PLANNED, {}), token),
+    "begun": lambda ledger, token: ledger.put_begun(
+        _deployment(2), Operation("staging-2", "deploy", PLANNED, {}), token
+    ),
+    "ended": lambda ledger, token: ledger.put_ended(_ended(3), token),
     "serving": lambda ledger, token: ledger.put_serving("staging-1", token),
     "bad": lambda ledger, token: ledger.mark_bad("r-1", "it fails", token),
     "templates": lambda ledger, token: ledger.put_templates("a1", {"Api": {}}, token),
@@ -220,7 +232,7 @@ READS: dict[str, Callable[[Ledger], Any]] = {
 
 @pytest.mark.parametrize("name", [*READS, *WRITES])
 def test_without_a_table_it_says_which_and_what_makes_it(missing: Ledger, name: str) -> None:
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(NoLedger) as caught:
         READS[name](missing) if name in READS else WRITES[name](missing, 1)
     assert "there is no table soundbite-staging-ledger" in caught.value.message
     assert missing.cloud.environment.aws.account_id in caught.value.message
@@ -305,7 +317,8 @@ def test_who_does_not_hold_the_lock_writes_nothing(ledger: Ledger, end: str) -> 
     if end == "taken over":
         for write in WRITES.values():
             write(ledger, other.token)
-        assert len(_items(ledger)) == len(WRITES)
+        # An ended one also says what is bad and what the audit trail tells; what serves is told twice.
+        assert len(_items(ledger)) == len(WRITES) + 4
         other.release()
 
 
@@ -439,6 +452,15 @@ def test_an_entry_whose_answer_was_lost_is_kept_once(ledger: Ledger) -> None:
     ledger.audit({"at": "2026-03-01T10:00:00Z", "event": "switched"})
     assert sent.count("PutItem") == 2
     assert [each["event"] for each in ledger.audited()] == ["switched"]
+
+
+def test_nothing_is_cut_off_of_what_is_asked_for_whole(ledger: Ledger, lock: Lock) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: ledger.put_deployment(_deployment(number), lock.token), range(1, 106)))
+        entries = [{"at": "2026-03-01T10:00:00Z", "event": "x", "token": each} for each in range(1005)]
+        list(pool.map(ledger.audit, entries))
+    assert [each.number for each in ledger.deployments()] == list(range(105, 0, -1))
+    assert ledger.audited() == entries
 
 
 def _large() -> dict[str, Any]:

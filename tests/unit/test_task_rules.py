@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.conftest import Inv
+
+if TYPE_CHECKING:
+    from invoke import Collection
 
 
 @pytest.mark.parametrize("flag", ["--dry", "-R", "--warn-only", "-w"])
@@ -68,15 +73,58 @@ def test_debug_shows_the_traceback(project: Path) -> None:
     assert "Traceback" in done.stderr
 
 
-def test_every_task_has_help_and_no_positional_argument(monkeypatch: pytest.MonkeyPatch) -> None:
+READS = {
+    *("audit", "ci-summary", "ci.summary", "doctor", "health", "history", "status", "validate"),
+    *(
+        "cdk.diff",
+        "dev.status",
+        "envs.check",
+        "envs.list",
+        "envs.show",
+        "images.list",
+        "lock.status",
+        "rehearse.status",
+    ),
+    *("hosts.list", "hosts.logs", "hosts.ping", "releases.show"),
+}
+"""What only looks: a program may want to read it."""
+
+CHANGES = {
+    *("deploy.to", "deploy.dev-aws-deployed", "deploy.staging", "deploy.production", "rollback"),
+    *("hosts.converge", "hosts.exec", "hosts.prepare", "hosts.switch", "cdk.deploy", "cdk.destroy"),
+}
+"""What changes an environment that is deployed to: whoever runs it may want to see first what it would do."""
+
+
+@pytest.fixture
+def namespace(monkeypatch: pytest.MonkeyPatch) -> Collection:
     monkeypatch.syspath_prepend(str(Path(__file__).parents[2]))
     # Imported anew: Invoke takes the help out of a task as it reads it, and another test may have made it read.
     for name in [name for name in sys.modules if name.partition(".")[0] == "tasks"]:
         monkeypatch.delitem(sys.modules, name)
     import tasks as root
 
-    for name in root.namespace.task_names:
-        task = root.namespace[name]
+    return root.namespace
+
+
+@pytest.mark.parametrize(("names", "flag"), [(READS, "json"), (CHANGES, "plan")], ids=["reads", "changes"])
+def test_what_reads_has_json_and_what_changes_has_a_plan(namespace: Collection, names: set[str], flag: str) -> None:
+    flags = {name: {each.name for each in namespace[name].get_arguments()} for name in names}
+    assert [name for name in sorted(names) if flag not in flags[name]] == []
+
+
+def test_a_task_that_fails_tells_it_in_json_too(inv: Inv) -> None:
+    done = inv("deploy.staging", "--json", "--set=NOPE=1", "--rehearse")
+    assert done.returncode == 2
+    told = json.loads(done.stdout)
+    assert told["exit_code"] == 2
+    assert "NOPE" in told["error"]
+    assert told["hint"] in done.stderr
+
+
+def test_every_task_has_help_and_no_positional_argument(namespace: Collection) -> None:
+    for name in namespace.task_names:
+        task = namespace[name]
         assert task.__doc__, name
         assert task.positional == [], name
         for argument in task.get_arguments():

@@ -2,7 +2,20 @@
 
 from .inventory import Host, astray, find, remembered
 from .platform import Hosts
-from .remote import RESTART, Remote, Remotes
+from .remote import RESTART, Remote, Remotes, require
+from .rollout import Rollout
 from .ssh import HostFailed
 
-__all__ = ["RESTART", "Host", "HostFailed", "Hosts", "Remote", "Remotes", "astray", "find", "remembered"]
+__all__ = [
+    "RESTART",
+    "Host",
+    "HostFailed",
+    "Hosts",
+    "Remote",
+    "Remotes",
+    "Rollout",
+    "astray",
+    "find",
+    "remembered",
+    "require",
+]

@@ -57,6 +57,11 @@ class Hosts:
             )
         return found
 
+    @property
+    def names(self) -> dict[str, str]:
+        """What each host is called, by its id."""
+        return self._remotes.names
+
     def told(self) -> str:
         """Return how many there are."""
         return f"{len(self._remotes.all)} hosts"
@@ -120,7 +125,7 @@ class Hosts:
 
 
 def _status(remote: Remote) -> dict[str, Any]:
-    told = remote.status()
+    told = remote.look()
     if not told["engine"]:
         raise HostFailed(remote.host, "its engine does not run", RESTART)
     return told

@@ -20,7 +20,7 @@ from . import archive, bundle
 from .ssh import ConnectionLost, HostFailed, Session
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Self
 
     from soundbite.environment import Environment
@@ -37,6 +37,20 @@ _AT_ONCE = 8
 _POLL = 0.01
 _PAUSES = (0.5, 2.0)
 """Seconds before a step is asked for again whose connection was cut: each may be, and the host does one at a time."""
+
+_NOTHING: dict[str, Any] = {
+    "agent": "",
+    "token": 0,
+    "engine": "",
+    "live": None,
+    "serving": None,
+    "idle": {},
+    "deployments": [],
+    "served": [],
+    "proxy": "missing",
+    "free": 0,
+}
+"""What a host tells that has nothing of ours."""
 
 RESTART = "Start it: inv hosts.exec --command='sudo systemctl restart docker'."
 
@@ -61,8 +75,13 @@ class Remote:
         return answer
 
     def look(self) -> dict[str, Any]:
-        """Return what serves there and what else it has, as its agent tells; installs nothing."""
-        return self.call("status", {}, timeout=30)
+        """Return what serves there and what else it has, as its agent tells; installs nothing.
+
+        A host without an agent has nothing of ours; an older agent tells of less.
+        """
+        answer = self._installed("status", {}, 30)
+        self._current = answer.get("agent") == archive.digest()
+        return {**_NOTHING, **(answer or self._without_agent())}
 
     def ensure_agent(self) -> None:
         """See that the host has this version's agent."""
@@ -139,6 +158,13 @@ class Remote:
         """End the connection for good; what runs on the host goes on to its own end."""
         self._session.close()
 
+    def _without_agent(self) -> dict[str, Any]:
+        """Return what a host without an agent tells of its disk and its engine; that is empty where it does not run."""
+        asked = "df -B1 --output=avail /var/lib | tail -n 1; sudo -n docker version --format '{{.Server.Version}}'"
+        code, out, _ = self.run(asked, timeout=30)
+        free, *engine = out.split()[:2] or ["0"]
+        return {"free": int(free) if free.isdigit() else 0, "engine": "" if code else "".join(engine)}
+
     def _installed(self, verb: str, order: Mapping[str, Any], timeout: float) -> dict[str, Any]:
         try:
             return self.call(verb, order, timeout=timeout)
@@ -159,6 +185,11 @@ class Remotes:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def names(self) -> dict[str, str]:
+        """What each host is called, by its id."""
+        return {each.host.id: each.host.name for each in self.all}
 
     def close(self) -> None:
         """End every connection."""
@@ -197,6 +228,15 @@ class Remotes:
         for each in asked:
             each.result()
         return answers, failures
+
+
+def require(failures: Sequence[SoundbiteError], kind: type[SoundbiteError] = SoundbiteError) -> None:
+    """Refuse to go on where hosts failed: all of them in one error of a kind, or that the lock was lost."""
+    for failure in failures:
+        if isinstance(failure, Locked):
+            raise failure
+    if failures:
+        raise kind("\n".join(each.message for each in failures), next((e.hint for e in failures if e.hint), ""))
 
 
 def _mend(said: str) -> str:

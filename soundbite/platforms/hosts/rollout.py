@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from soundbite.errors import Locked, SoundbiteError
 from soundbite.platforms.platform import StageFailed, SwitchFailed
 
 from . import bundle
+from .remote import require
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from soundbite.errors import SoundbiteError
+
     from .remote import Remote, Remotes
 
-_PULL_TIMEOUT = 660.0
+_PULL_TIMEOUT, _STEP = 660.0, 120.0
 _GRACE = 45.0
 """Seconds beyond the drain that stopping and cleaning may take."""
 
@@ -25,7 +27,8 @@ class Rollout:
     Parameters
     ----------
     plan:
-        The operation's frozen plan: `deployment`, `before`, `bundle`, `proxy`, `unit`, `drain`, `batch`.
+        The operation's frozen plan: `deployment`, `before`, `bundle`, `proxy`, `unit`, `drain`, `batch`; `offline`
+        where the ledger will not know of it.
     token:
         That of the environment's lock; hosts refuse a lower one than they have seen.
     tell:
@@ -49,15 +52,11 @@ class Rollout:
         ground = bundle.ground_of(self._plan)
         order = self._order(**self._plan["bundle"], **ground, secrets=dict(secrets), registry=registry)
 
-        def one(remote: Remote) -> dict[str, Any]:
-            remote.ensure_agent()
-            return remote.call("stage", order, timeout=_PULL_TIMEOUT)
-
         first, rest = self._remotes.all[:1], self._remotes.all[1:]
         for chosen in (first, rest):
             self._tell(f"{', '.join(each.host.name for each in chosen)}")
-            _, failures = self._remotes.each(one, chosen)
-            self._raise(failures, StageFailed)
+            _, failures = self._each("stage", order, chosen, timeout=_PULL_TIMEOUT)
+            require(failures, StageFailed)
 
     def switch(self) -> None:
         """Let it serve: on the first host, and when that proves it, on the others in batches.
@@ -67,13 +66,14 @@ class Rollout:
         SwitchFailed
             A host failed; those after it were not switched.
         """
+        order = self._order(**({"offline": True} if self._plan.get("offline") else {}))
         size = int(self._plan["batch"])
         hosts = self._remotes.all
         batches = [hosts[:1], *(hosts[at : at + size] for at in range(1, len(hosts), size))]
         for batch in batches:
             self._tell(f"{', '.join(each.host.name for each in batch)}")
-            _, failures = self._remotes.each(lambda remote: remote.call("switch", self._order()), batch)
-            self._raise(failures, SwitchFailed)
+            _, failures = self._each("switch", order, batch)
+            require(failures, SwitchFailed)
 
     def prove(self) -> str:
         """See that every host serves it, and that proxy and application answer there.
@@ -83,8 +83,8 @@ class Rollout:
         SwitchFailed
             One does not.
         """
-        answers, failures = self._remotes.each(lambda remote: remote.call("prove", self._order()))
-        self._raise(failures, SwitchFailed)
+        answers, failures = self._each("prove", self._order())
+        require(failures, SwitchFailed)
         return f"{len(answers)} hosts serve {self._plan['deployment']}"
 
     def back(self) -> list[SoundbiteError]:
@@ -105,19 +105,22 @@ class Rollout:
         """Stop what served before, after the time it has; return what failed, which harms nobody."""
         seconds = float(self._plan["drain"])
         order = self._order(seconds=seconds)
-        return self._remotes.each(lambda remote: remote.call("drain", order, timeout=seconds + _GRACE))[1]
+        return self._each("drain", order, timeout=seconds + _GRACE)[1]
 
     def abandon(self) -> list[SoundbiteError]:
         """Stop what was started beside what serves, and take its files away; return what failed."""
-        return self._remotes.each(lambda remote: remote.call("abandon", self._order(leave=self._plan["deployment"])))[1]
+        return self._each("abandon", self._order(leave=self._plan["deployment"]))[1]
 
     def _order(self, **more: Any) -> dict[str, Any]:
         return {"token": self._token, "deployment": self._plan["deployment"], **more}
 
-    @staticmethod
-    def _raise(failures: Sequence[SoundbiteError], kind: type[SoundbiteError]) -> None:
-        for failure in failures:
-            if isinstance(failure, Locked):
-                raise failure
-        if failures:
-            raise kind("\n".join(each.message for each in failures), next((e.hint for e in failures if e.hint), ""))
+    def _each(
+        self, verb: str, order: Mapping[str, Any], chosen: Sequence[Remote] | None = None, *, timeout: float = _STEP
+    ) -> tuple[dict[str, dict[str, Any]], list[SoundbiteError]]:
+        """Have hosts do a step at once, each with this version's agent."""
+
+        def one(remote: Remote) -> dict[str, Any]:
+            remote.ensure_agent()
+            return remote.call(verb, order, timeout=timeout)
+
+        return self._remotes.each(one, chosen)
