@@ -62,7 +62,7 @@ class Machine:
             return 0, "", ""
         if "docker version" in command:
             return 0, "1000000000\n27.0.0\n", ""
-        verb = re.fullmatch(r".* python3 \S+ (\w+)", command)
+        verb = re.fullmatch(r".* python3 -IS \S+ (\w+)", command)
         assert verb is not None, command
         if not self.agent:
             return 2, "", f"python3: can't open file '{command}': [Errno 2] No such file or directory"
