@@ -35,7 +35,7 @@ class Suite:
     group:
         What `--only` names.
     beside:
-        Whether it runs beside all others, because it keeps a core busy for minutes and nothing waits for it.
+        Whether it runs beside the long ones, because it keeps a core busy for minutes and nothing waits for it.
     alone:
         Whether nothing may run beside it.
     """
@@ -84,7 +84,7 @@ def suites(file: Callable[[str], Path], more: Sequence[str] = ()) -> list[Suite]
 
 
 def run(only: Sequence[str], more: Sequence[str] = ()) -> int:
-    """Run the suites: the static ones and the application's at once, then the workflow's; mypy beside all of them.
+    """Run the suites: the static ones and the application's at once, then the workflow's, and mypy beside those.
 
     Parameters
     ----------
@@ -112,16 +112,18 @@ def run(only: Sequence[str], more: Sequence[str] = ()) -> int:
     record.begin([(each.name, each.group) for each in chosen])
     started = time.monotonic()
     with workers(1) as submit:
-        beside = [submit(partial(_quietly, suite, record)) for suite in chosen if suite.beside]
         # Whoever wants the application's tests only wants to see them.
         loud = {"python"} | ({"app"} if all(suite.group != "static" for suite in chosen) else set())
         failed = _at_once([suite for suite in chosen if suite.group not in loud and not suite.beside], record)
+        beside = [submit(partial(_quietly, suite, record)) for suite in chosen if suite.beside]
         for suite in [suite for suite in chosen if suite.group in loud]:
             if suite.alone:
                 wait(beside)
             console.say(f"── {suite.name}")
             completed = _run(suite, record, loudly=True)
             failed += [suite.name] if completed.code else []
+        if any(not each.done() for each in beside):
+            console.say("── waiting for what runs beside")
         failed += [name for each in beside for name in each.result()]
     record.finish()
     took = f"in {time.monotonic() - started:.0f} s"
