@@ -134,7 +134,7 @@ class Rehearsal:
         (self.checkout.app / "index.mjs").write_text(text, encoding="utf-8")
 
     def run(
-        self, task: str, *arguments: str, code: int = 0, rehearse: bool = True, timeout: float = 170, **more: str
+        self, task: str, *arguments: str, code: int = 0, rehearse: bool = True, timeout: float = 400, **more: str
     ) -> subprocess.CompletedProcess[str]:
         """Run a task on it, and see that it ends as it should."""
         done = self.inv(*self.command(task, *arguments, rehearse=rehearse), timeout=timeout, **more)

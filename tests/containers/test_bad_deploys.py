@@ -25,7 +25,7 @@ from tests.containers.rehearsals import ACCOUNT, ENVIRONMENT, PROJECT, Rehearsal
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-pytestmark = [pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.timeout(900)]
 
 DEPLOY = f"deploy.{ENVIRONMENT}"
 BRIDGE = "172.17.0.1"

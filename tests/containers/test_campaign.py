@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = [pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.timeout(1200)]
 
 BLOWS = [
     Blow(1, RELEASE, "", "tool gets SIGKILL", "switch", 0.0, 1.0, 1, "--resume", elsewhere=True),

@@ -29,7 +29,7 @@ from tests.integration.conftest import until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = [pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.timeout(1200)]
 
 SEED = 20261123
 DEPLOY = ("infrastructure", "artifacts", "stage", "switch", "checks", "drain", "record")

@@ -16,7 +16,7 @@ from tests.containers.rehearsals import ACCOUNT, Rehearsal, answer, rehearsal, u
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = [pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.timeout(1200)]
 
 ENVIRONMENT = "dev-aws-deployed"
 

@@ -39,9 +39,9 @@ if TYPE_CHECKING:
 
     from soundbite.environment import Environment
 
-pytestmark = [pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.timeout(900)]
 
-LONG = 240
+LONG = 600
 """Seconds that an `up` may take where the hosts' image is built first."""
 PROXY_IMAGE = "nginx:1.26.3"
 SESSION_MANAGER = """\
