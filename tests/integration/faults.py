@@ -506,12 +506,14 @@ def secret_gone(dev: Dev) -> Iterator[dict[str, str]]:
 
 @contextmanager
 def secret_old(dev: Dev) -> Iterator[dict[str, str]]:
-    """Have AWS say that the secret was changed 100 days ago: only time makes one old."""
+    """Have AWS say that the secret's value is of 100 days ago: only time makes one old."""
 
     def alter(exchange: Exchange) -> None:
-        if exchange.asked.get("X-Amz-Target", "").endswith("DescribeSecret"):
-            changed = (datetime.now(UTC) - timedelta(days=100)).timestamp()
-            exchange.body = json.dumps({**json.loads(exchange.body), "LastChangedDate": changed}).encode()
+        if exchange.asked.get("X-Amz-Target", "").endswith("ListSecretVersionIds"):
+            made = (datetime.now(UTC) - timedelta(days=100)).timestamp()
+            told = json.loads(exchange.body)
+            versions = [{**each, "CreatedDate": made} for each in told["Versions"]]
+            exchange.body = json.dumps({**told, "Versions": versions}).encode()
 
     with between(dev.ports[1], alter) as port:
         yield _external(port)
@@ -759,9 +761,9 @@ FAULTS = {
         ledger_without_recovery, "resources.ledger", "point-in-time recovery is DISABLED, not ENABLED", "resources"
     ),
     "bucket public": Fault(bucket_public, "security.bucket", "gives everybody s3:GetObject", "security"),
-    "bucket without its block": Fault(bucket_public, "resources.bucket", "not there: ", "resources"),
-    "bucket without encryption": Fault(unencrypted, "resources.bucket_encryption", "not there: ", "resources"),
-    "audio kept for ever": Fault(audio_for_ever, "resources.bucket_lifecycle", "not there: ", "resources"),
+    "bucket without its block": Fault(bucket_public, "resources.bucket", "has no block of public access", "resources"),
+    "bucket without encryption": Fault(unencrypted, "resources.bucket_encryption", "has no encryption rule", "resources"),
+    "audio kept for ever": Fault(audio_for_ever, "resources.bucket_lifecycle", "has no lifecycle rule", "resources"),
     "old audio kept": Fault(versions_kept, "resources.bucket_versions", "versioning is True, not False", "resources"),
     "queue without DLQ": Fault(queue_without_dead_letters, "resources.queue", "no dead-letter queue", "resources"),
     "DLQ filling": Fault(dead_letters, "resources.dead_letters", "2 messages", "resources"),
