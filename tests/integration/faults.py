@@ -762,7 +762,7 @@ FAULTS = {
     ),
     "bucket public": Fault(bucket_public, "security.bucket", "gives everybody s3:GetObject", "security"),
     "bucket without its block": Fault(bucket_public, "resources.bucket", "has no block of public access", "resources"),
-    "bucket without encryption": Fault(unencrypted, "resources.bucket_encryption", "has no encryption rule", "resources"),
+    "bucket without encryption": Fault(unencrypted, "resources.bucket_encryption", "no encryption rule", "resources"),
     "audio kept for ever": Fault(audio_for_ever, "resources.bucket_lifecycle", "has no lifecycle rule", "resources"),
     "old audio kept": Fault(versions_kept, "resources.bucket_versions", "versioning is True, not False", "resources"),
     "queue without DLQ": Fault(queue_without_dead_letters, "resources.queue", "no dead-letter queue", "resources"),
