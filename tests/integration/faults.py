@@ -843,6 +843,6 @@ FAULTS = {
         unresolved, "api.resolves", "soundbite.invalid does not resolve", "api",
         others={**NOBODY, "api.reachable": "inconclusive"},
     ),
-    "connection that hangs": Fault(hangs, "api.health", "got no whole answer within 5 s", "api", others=ALL),
+    "connection that hangs": Fault(hangs, "api.health", "answer within 5 s", "api", others=ALL),
 }  # fmt: skip
 """Every fault that is seeded in a local environment; docs/validation.md has them all."""
