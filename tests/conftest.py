@@ -12,11 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from soundbite import ports
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+# How long one input takes depends on what else the machine does.
+settings.register_profile("patient", deadline=None, derandomize=bool(os.environ.get("CI")), print_blob=True)
+settings.load_profile("patient")
 
 ROOT = Path(__file__).parent.parent
 _ASSEMBLIES = ROOT / ".soundbite" / "cache" / "assemblies-of-tests"

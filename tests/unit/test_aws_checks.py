@@ -119,9 +119,9 @@ def test_a_clock_that_is_refused_is_measured_and_the_credentials_are_not_blamed(
         verdict = judged(here, "identity.clock")
         account = judged(here, "identity.account")
     assert verdict.outcome is Outcome.FAIL
-    assert verdict.message.startswith(
-        ("this machine's clock is 1200 s behind AWS", "this machine's clock is 1199 s behind")
-    )
+    found = re.match(r"this machine's clock is (\d+) s behind AWS", verdict.message)
+    assert found is not None, verdict.message
+    assert 1140 < int(found[1]) <= 1200  # some time passes until it is asked
     assert account.outcome is Outcome.INCONCLUSIVE
     assert "clock differs from that of AWS" in account.hint
 
