@@ -109,7 +109,7 @@ class Api(EnvironmentStack):
         statements = [
             *rights.of_application(table, bucket, queue),
             *rights.to_pull(images),
-            *rights.to_read(self, self.settings.secrets),
+            *rights.to_read(self, self.settings.secrets, of_ssm="ssm:GetParameter"),
             self._to_join(),
             self._other_parameters(),
         ]

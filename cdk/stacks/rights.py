@@ -31,9 +31,9 @@ def of_application(table: dynamodb.ITable, bucket: s3.IBucket, queue: sqs.IQueue
     ]
 
 
-def to_read(stack: Stack, secrets: Iterable[Reference]) -> list[iam.PolicyStatement]:
-    """Return what reading secrets takes: these, and no others."""
-    return [_to_read(stack, secret) for secret in secrets]
+def to_read(stack: Stack, secrets: Iterable[Reference], *, of_ssm: str) -> list[iam.PolicyStatement]:
+    """Return what reading secrets takes: these, and no others; `of_ssm` is the call that reads parameters."""
+    return [_to_read(stack, secret, of_ssm) for secret in secrets]
 
 
 def parameter(stack: Stack, secret: Reference) -> str:
@@ -41,10 +41,10 @@ def parameter(stack: Stack, secret: Reference) -> str:
     return stack.format_arn(service="ssm", resource="parameter", resource_name=secret.target.removeprefix("/"))
 
 
-def _to_read(stack: Stack, secret: Reference) -> iam.PolicyStatement:
+def _to_read(stack: Stack, secret: Reference, of_ssm: str) -> iam.PolicyStatement:
     # Neither says kms:Decrypt: AWS's own keys need no such right.
     if secret.kind == "ssm":
-        return allow(parameter(stack, secret), "ssm:GetParameter", "ssm:GetParameters")
+        return allow(parameter(stack, secret), of_ssm)
     # Secrets Manager adds a hyphen and six characters of its own to a name.
     named = stack.format_arn(
         service="secretsmanager",

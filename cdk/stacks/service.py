@@ -186,7 +186,7 @@ class Service(EnvironmentStack):
         statements = [
             *rights.to_pull(images),
             allow(log_group.log_group_arn, "logs:CreateLogStream", "logs:PutLogEvents"),
-            *rights.to_read(self, self.settings.secrets),
+            *rights.to_read(self, self.settings.secrets, of_ssm="ssm:GetParameters"),
         ]
         return iam.Role(
             self,
