@@ -38,6 +38,31 @@ _INHERITED = (
 )
 
 
+class _AtOnce:
+    """Names what failed when it fails: a run that is cut off, or still has long to go, has said it."""
+
+    def __init__(self, terminal: pytest.TerminalReporter) -> None:
+        self._terminal = terminal
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            crash = getattr(report.longrepr, "reprcrash", None)
+            why = str(crash.message if crash else report.longrepr).strip()
+            self._terminal.ensure_newline()
+            self._terminal.write_line(f"FAILED {report.nodeid} ({report.when}): {why[:_WHY]}", red=True)
+
+
+_WHY = 600
+"""Characters: all of it comes at the end."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Name failures at once, in the process that shows results."""
+    terminal = config.pluginmanager.get_plugin("terminalreporter")
+    if terminal is not None and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(_AtOnce(terminal))
+
+
 def clean_environ(**more: str) -> dict[str, str]:
     """Return a process environment with nothing in it that chooses settings or credentials."""
     kept = {name: value for name, value in os.environ.items() if name in _INHERITED}
