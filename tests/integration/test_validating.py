@@ -23,7 +23,10 @@ from tests.between import Exchange, between
 from tests.browsing import opened
 from tests.conftest import ROOT, Inv
 from tests.integration.conftest import Running
-from tests.integration.faults import FAULTS, Fault, add_secret, aws, event_source_off, outputs
+from tests.integration.faults import FAULTS
+from tests.integration.faults.fault import Fault, aws, outputs
+from tests.integration.faults.resources import event_source_off
+from tests.integration.faults.settings import add_secret
 
 if TYPE_CHECKING:
     import subprocess
