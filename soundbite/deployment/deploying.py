@@ -201,4 +201,4 @@ def _ensure_ledger(here: Scene, found: Differences) -> None:
     with console.step("ledger") as step:
         application.cdk_cli().ensure(step.tell)
         stacks.deploy(here.cloud, found.assembly, step.tell, only=name)
-        step.detail = f"{here.ledger.table} made"
+        step.detail = f"{here.ledger.items.table} made"

@@ -1,6 +1,7 @@
 """Releases and deployments: the ledger, the lock that guards it, and what is kept of each operation."""
 
-from .ledger import Ended, Ledger, LedgerUnreachable, NoLedger
+from .items import LedgerUnreachable, NoLedger
+from .ledger import Ended, Ledger
 from .lock import Lock
 from .records import Deployment, Operation, Release
 

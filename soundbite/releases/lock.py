@@ -17,7 +17,7 @@ from uuid import uuid4
 from soundbite import console
 from soundbite.errors import ConfigurationError, Locked, Refused, SoundbiteError
 
-from .ledger import LOCK
+from .items import LOCK
 from .records import SCHEMA, TOOL, is_a
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Lock:
     """
 
     def __init__(self, ledger: Ledger, lease: float) -> None:
-        self._ledger = ledger
+        self._items = ledger.items
         self._lease = lease
         self._name = ledger.cloud.environment.name
         self._ended = threading.Event()
@@ -84,7 +84,7 @@ class Lock:
 
     def look(self) -> Seen:
         """Return the lock as it is now."""
-        item = self._ledger.lock_item()
+        item = self._items.lock()
         if item is None:
             return Seen(0, FREE, 0, self._lease, {})
         try:
@@ -286,9 +286,9 @@ class Lock:
                 },
             }
         asked = time.monotonic()
-        if not self._ledger.write_lock("put_item", Item=item, **condition):
+        if not self._items.write_lock("put_item", Item=item, **condition):
             # It is ours nevertheless where the answer to a first attempt got lost, and botocore sent it again.
-            now = self._ledger.lock_item()
+            now = self._items.lock()
             if now is None or now.get("nonce") != item["nonce"]:
                 return False
         self.token, self._holder, self._renewed, self.lost = seen.token + 1, holder, asked, ""
@@ -325,7 +325,7 @@ class Lock:
             values[":holder"] = {"S": json.dumps(holder)}
             change += ", #holder = :holder"
         asked = time.monotonic()
-        ours = self._ledger.write_lock(
+        ours = self._items.write_lock(
             "update_item",
             Key=LOCK,
             UpdateExpression=change,

@@ -169,7 +169,7 @@ class Stages:
         for name in (FIRST, SECOND):
             ledger = self.scene(name).ledger
             ledger.cloud.client("dynamodb").create_table(
-                TableName=ledger.table,
+                TableName=ledger.items.table,
                 KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
                 AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in ("pk", "sk")],
                 BillingMode="PAY_PER_REQUEST",

@@ -105,8 +105,8 @@ def test_the_way_back_does_not_depend_on_the_stage_before(stages: Stages) -> Non
 def test_a_mark_that_cannot_be_read_is_not_taken_for_none(stages: Stages, schema: int) -> None:
     ledger = stages.scene().ledger
     item = _item("bad", B, "no JSON") | {"schema": {"N": str(schema)}}
-    ledger.cloud.client("dynamodb").put_item(TableName=ledger.table, Item=item)
-    with pytest.raises(ConfigurationError, match=ledger.table):
+    ledger.cloud.client("dynamodb").put_item(TableName=ledger.items.table, Item=item)
+    with pytest.raises(ConfigurationError, match=ledger.items.table):
         stages.deploy(B)
     assert stages.serving() == {None}
 
@@ -289,7 +289,7 @@ def test_what_a_deployment_needs_is_missed_before_anything_is_changed(
         two.deploy(name=name)
     ledger = two.scene(name).ledger
     assert [each.id for each in ledger.deployments()] == ([f"{FIRST}-1"] if what == "engine" else [])
-    assert ledger.lock_item() is None or two.scene(name).lock().look().state == "free"
+    assert ledger.items.lock() is None or two.scene(name).lock().look().state == "free"
 
 
 def test_an_image_that_is_here_already_need_not_be_where_it_came_from(

@@ -55,7 +55,7 @@ class Emulated:
         made = open_ledger(self.settings())
         if table:
             made.cloud.client("dynamodb").create_table(
-                TableName=made.table,
+                TableName=made.items.table,
                 KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
                 AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
                 BillingMode="PAY_PER_REQUEST",
@@ -173,7 +173,7 @@ def _ended(number: int) -> Ended:
 
 def _items(ledger: Ledger) -> list[dict[str, Any]]:
     """Return everything that is in the table but the lock."""
-    found = ledger.cloud.client("dynamodb").scan(TableName=ledger.table, ConsistentRead=True)["Items"]
+    found = ledger.cloud.client("dynamodb").scan(TableName=ledger.items.table, ConsistentRead=True)["Items"]
     return [each for each in found if each["pk"]["S"] != "lock"]
 
 
@@ -249,7 +249,7 @@ def test_out_of_reach_it_says_so_within_seconds(name: str) -> None:
         WRITES[name](ledger, 1) if name in WRITES else READS[name](ledger)
     assert time.monotonic() - begun < 15
     assert caught.value.exit_code == 1
-    assert ledger.table in caught.value.message
+    assert ledger.items.table in caught.value.message
     assert f"127.0.0.1:{port}" in caught.value.message
     assert "Is the emulator running" in caught.value.hint
 
@@ -483,18 +483,18 @@ def test_large_templates_come_back(ledger: Ledger, lock: Lock) -> None:
 def test_templates_that_were_written_in_part_are_not_there_yet(ledger: Ledger, lock: Lock) -> None:
     client = ledger.cloud.client("dynamodb")
     ledger.put_templates("a1", _large(), lock.token)
-    client.delete_item(TableName=ledger.table, Key={"pk": {"S": "templates"}, "sk": {"S": "a1#0"}})
+    client.delete_item(TableName=ledger.items.table, Key={"pk": {"S": "templates"}, "sk": {"S": "a1#0"}})
     assert ledger.templates("a1") is None
     ledger.put_templates("a1", _large(), lock.token)
     assert ledger.templates("a1") == _large()
-    client.delete_item(TableName=ledger.table, Key={"pk": {"S": "templates"}, "sk": {"S": "a1#1"}})
+    client.delete_item(TableName=ledger.items.table, Key={"pk": {"S": "templates"}, "sk": {"S": "a1#1"}})
     with pytest.raises(ConfigurationError, match="where the templates of assembly a1 should be"):
         ledger.templates("a1")
 
 
 def _by_hand(ledger: Ledger, pk: str, sk: str, **attributes: Any) -> None:
     item = {"pk": {"S": pk}, "sk": {"S": sk}, **attributes}
-    ledger.cloud.client("dynamodb").put_item(TableName=ledger.table, Item=item)
+    ledger.cloud.client("dynamodb").put_item(TableName=ledger.items.table, Item=item)
 
 
 KEYS = {

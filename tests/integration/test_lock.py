@@ -16,7 +16,7 @@ from botocore.exceptions import EndpointConnectionError
 
 from soundbite.errors import Locked, Refused
 from soundbite.releases import Ledger, LedgerUnreachable, Lock
-from soundbite.releases.ledger import LOCK
+from soundbite.releases.items import LOCK
 from tests.conftest import ROOT, clean_environ
 from tests.integration.conftest import until
 from tests.integration.test_ledger import Emulated, Wire, emulated, lose_the_first_answer, open_ledger
@@ -101,14 +101,14 @@ class Place:
 
     def item(self) -> dict[str, Any]:
         """Return the lock's item."""
-        found = self.ledger.lock_item()
+        found = self.ledger.items.lock()
         assert found is not None
         return found
 
     def move_on(self) -> None:
         """Have somebody take the lock over, whoever holds it."""
         self.ledger.cloud.client("dynamodb").update_item(
-            TableName=self.ledger.table,
+            TableName=self.ledger.items.table,
             Key=LOCK,
             UpdateExpression="SET #token = #token + :one",
             ExpressionAttributeNames={"#token": "token"},

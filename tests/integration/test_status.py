@@ -143,7 +143,7 @@ def deployment(number: int, **more: Any) -> Deployment:
 
 def add_table(ledger: Ledger) -> None:
     ledger.cloud.client("dynamodb").create_table(
-        TableName=ledger.table,
+        TableName=ledger.items.table,
         KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
         AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
         BillingMode="PAY_PER_REQUEST",
