@@ -56,6 +56,7 @@ _WHY = 600
 """Characters: all of it comes at the end."""
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Name failures at once, in the process that shows results."""
     terminal = config.pluginmanager.get_plugin("terminalreporter")

@@ -77,7 +77,7 @@ def ledger(place: Rehearsal) -> Ledger:
     """Return its ledger."""
     with mock.patch.dict(os.environ, clean_environ(**place.variables), clear=True):
         found = Ledger(Cloud(environment.load(place.environment, rehearsal=True)))
-    found.table = f"{PROJECT}-{place.environment}-ledger"
+    found.items.table = f"{PROJECT}-{place.environment}-ledger"
     return found
 
 
@@ -222,7 +222,7 @@ def marked_bad(place: Rehearsal) -> Iterator[tuple[str, ...]]:
         yield release, "was marked bad: it speaks too fast"
     finally:
         key = {"pk": {"S": "bad"}, "sk": {"S": release}}
-        place.aws("dynamodb").delete_item(TableName=kept.table, Key=key)
+        place.aws("dynamodb").delete_item(TableName=kept.items.table, Key=key)
 
 
 @contextmanager

@@ -502,5 +502,5 @@ def _says_what_it_said(failed: subprocess.CompletedProcess[str], environment: st
     its_log, _, its_health = message.partition("Its health check says:\n")
     assert log in its_log.partition("Its last lines:\n")[2]
     assert its_health.startswith(f"  {health}")
-    assert failed.stdout == ""
+    assert json.loads(failed.stdout)["exit_code"] == 1
     assert "Traceback" not in failed.stderr

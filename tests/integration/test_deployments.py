@@ -16,7 +16,7 @@ from soundbite.errors import ConfigurationError, Interrupted, Locked, Refused, S
 from soundbite.infrastructure import changes, functions, stacks
 from soundbite.platforms.platform import SwitchFailed
 from soundbite.releases import Ledger, Lock
-from soundbite.releases.ledger import _item
+from soundbite.releases.items import item as new_item
 from tests.integration.stages import ADDRESSES, FIRST, SECOND, Machine, Stages
 from tests.integration.test_ledger import Emulated, emulated
 
@@ -104,7 +104,7 @@ def test_the_way_back_does_not_depend_on_the_stage_before(stages: Stages) -> Non
 @pytest.mark.parametrize("schema", [1, 999], ids=["garbage", "newer"])
 def test_a_mark_that_cannot_be_read_is_not_taken_for_none(stages: Stages, schema: int) -> None:
     ledger = stages.scene().ledger
-    item = _item("bad", B, "no JSON") | {"schema": {"N": str(schema)}}
+    item = new_item("bad", B, "no JSON") | {"schema": {"N": str(schema)}}
     ledger.cloud.client("dynamodb").put_item(TableName=ledger.items.table, Item=item)
     with pytest.raises(ConfigurationError, match=ledger.items.table):
         stages.deploy(B)
