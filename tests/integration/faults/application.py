@@ -24,9 +24,11 @@ if TYPE_CHECKING:
 
     from tests.integration.conftest import Dev
 
+    from .fault import Seed
+
     Seed = Callable[[Dev], AbstractContextManager[dict[str, str]]]
 
-from .fault import Seed, outputs
+from .fault import outputs
 
 SERVE = """
 import json, sys

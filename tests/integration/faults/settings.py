@@ -23,9 +23,11 @@ if TYPE_CHECKING:
 
     from tests.integration.conftest import Dev
 
+    from .fault import Seed
+
     Seed = Callable[[Dev], AbstractContextManager[dict[str, str]]]
 
-from .fault import Seed, aws, through
+from .fault import aws, through
 
 SECRET = "soundbite/dev-localstack/metrics"
 

@@ -14,9 +14,11 @@ if TYPE_CHECKING:
 
     from tests.integration.conftest import Dev
 
+    from .fault import Seed
+
     Seed = Callable[[Dev], AbstractContextManager[dict[str, str]]]
 
-from .fault import PROJECT, Seed, aws
+from .fault import PROJECT, aws
 
 
 @contextmanager
