@@ -18,14 +18,11 @@ from tests.between import Exchange, between
 from tests.conftest import copied
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from contextlib import AbstractContextManager
+    from collections.abc import Iterator
 
     from tests.integration.conftest import Dev
 
     from .fault import Seed
-
-    Seed = Callable[[Dev], AbstractContextManager[dict[str, str]]]
 
 from .fault import aws, through
 

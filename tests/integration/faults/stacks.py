@@ -10,13 +10,10 @@ from tests.integration.conftest import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from contextlib import AbstractContextManager
 
     from tests.integration.conftest import Dev
 
     from .fault import Seed
-
-    Seed = Callable[[Dev], AbstractContextManager[dict[str, str]]]
 
 from .fault import PROJECT, aws
 
