@@ -18,6 +18,8 @@ from tests.between import Exchange, between
 from tests.conftest import ROOT, clean_environ, free_ports
 from tests.integration.conftest import until
 
+from .fault import outputs
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
 
     from .fault import Seed
 
-from .fault import outputs
 
 SERVE = """
 import json, sys

@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from .fault import aws, outputs
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
@@ -12,8 +14,6 @@ if TYPE_CHECKING:
     from tests.integration.conftest import Dev
 
     Seed = Callable[[Dev], AbstractContextManager[dict[str, str]]]
-
-from .fault import aws, outputs
 
 
 @contextmanager

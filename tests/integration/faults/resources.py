@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from tests.between import Exchange, between
 from tests.integration.conftest import until
 
+from .fault import aws, outputs, through
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
@@ -19,8 +21,6 @@ if TYPE_CHECKING:
     from tests.integration.conftest import Dev
 
     Seed = Callable[[Dev], AbstractContextManager[dict[str, str]]]
-
-from .fault import aws, outputs, through
 
 
 @contextmanager

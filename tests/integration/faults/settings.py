@@ -17,6 +17,8 @@ import psutil
 from tests.between import Exchange, between
 from tests.conftest import copied
 
+from .fault import aws, through
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
 
     from .fault import Seed
 
-from .fault import aws, through
 
 SECRET = "soundbite/dev-localstack/metrics"
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from tests.integration.conftest import until
 
+from .fault import PROJECT, aws
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tests.integration.conftest import Dev
 
     from .fault import Seed
-
-from .fault import PROJECT, aws
 
 
 @contextmanager
