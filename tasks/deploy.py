@@ -137,7 +137,17 @@ def to(
     run(named(env), dict(locals()))
 
 
-def _task(environment: str) -> Any:
+def task_for(environment: str, name: str = "", says: str = "") -> Any:
+    """Return the task that deploys to one environment.
+
+    Parameters
+    ----------
+    name:
+        What it is called in its namespace; default: as the environment.
+    says:
+        Its line in `inv --list`.
+    """
+
     def deploy(
         context: Context,
         release: str = "",
@@ -157,10 +167,10 @@ def _task(environment: str) -> Any:
     ) -> None:
         run(environment, dict(locals()))
 
-    deploy.__doc__ = f"Deploy a release to {environment}."
-    return command(help=HELP, name=environment, iterable=["set", "without"])(deploy)
+    deploy.__doc__ = says or f"Deploy a release to {environment}."
+    return command(help=HELP, name=name or environment, iterable=["set", "without"])(deploy)
 
 
 def tasks() -> list[Any]:
     """Return a task for each environment that is deployed to."""
-    return [_task(name) for name in environments.deployable()]
+    return [task_for(name) for name in environments.deployable()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tasks import deploy
 from tasks.asking import typed_name, yes
@@ -63,26 +63,9 @@ def aws(
     )
 
 
-@command(name="aws-deployed", help=deploy.HELP, iterable=["set", "without"])
-def aws_deployed(
-    context: Context,
-    release: str = "",
-    build: bool = False,
-    plan: bool = False,
-    yes_: bool = False,
-    resume: bool = False,
-    abort: bool = False,
-    reason: str = "",
-    override_bad: bool = False,
-    irreversible: str = "",
-    lock_wait: str = "",
-    set: Any = None,
-    without: Any = None,
-    rehearse: bool = False,
-    json: bool = False,
-) -> None:
-    """Deploy to dev-aws-deployed; the same as inv deploy.dev-aws-deployed."""
-    deploy.run("dev-aws-deployed", dict(locals()))
+aws_deployed = deploy.task_for(
+    "dev-aws-deployed", "aws-deployed", "Deploy to dev-aws-deployed; the same as inv deploy.dev-aws-deployed."
+)
 
 
 @command(help={"down": "Take them down.", "json": JSON_HELP})

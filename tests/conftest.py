@@ -136,7 +136,7 @@ def copied(root: Path) -> Path:
     for name in ("tasks.py", "tasks", "soundbite", "envs", "compose", "requirements.lock", "pyproject.toml"):
         source = ROOT / name
         if source.is_dir():
-            shutil.copytree(source, root / name, ignore=shutil.ignore_patterns("__pycache__", "*.local.env"))
+            shutil.copytree(source, root / name, ignore=shutil.ignore_patterns("*.local.env", "*.pyc.*"))
         else:
             shutil.copy(source, root / name)
     for name in ("cdk", "app", "scripts", "docs", "tests"):

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.timeout(1200)]
 
 SEED = 20261123
-DEPLOY = ("infrastructure", "artifacts", "stage", "switch", "checks", "drain", "record")
-ROLLBACK = ("examine", "stage", "switch", "checks", "drain", "record")
+DEPLOY = ("infrastructure", "stage", "switch", "drain", "record")
+ROLLBACK = ("examine", "stage", "switch", "drain", "record")
 CANCELLED = ("stage", "switch", "drain")
 """Steps, at whose end a process is cut off: between them lie all states, with and without what comes first in each."""
 
