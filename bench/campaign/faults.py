@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import time
 from contextlib import suppress
@@ -17,6 +16,7 @@ from tests.containers.conftest import docker
 from tests.containers.rehearsals import answer
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable
 
     from bench.campaign.plan import Blow
@@ -26,17 +26,17 @@ _BACK_WITHIN = 60.0
 """Seconds that a host gets to be back: the rehearsal's own start takes about ten."""
 
 
-def strike(stage: Stage, blow: Blow, pid: int) -> Callable[[], None]:
+def strike(stage: Stage, blow: Blow, process: subprocess.Popen[str]) -> Callable[[], None]:
     """Strike; return what mends it, to be called when it has lasted long enough.
 
     Parameters
     ----------
-    pid:
-        The process of the operation.
+    process:
+        That of the operation.
     """
     if blow.fault.startswith("tool gets "):
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.Signals[blow.fault.removeprefix("tool gets ")])
+        # Not os.kill: where it has ended, its number may be somebody else's.
+        process.send_signal(signal.Signals[blow.fault.removeprefix("tool gets ")])
         return _nothing
     if blow.fault in AWS_FAULTS and blow.fault != "AWS stands still":
         stage.wire.fault = blow.fault

@@ -88,8 +88,9 @@ class Watched:
 
     def kill(self) -> None:
         """End it and what it has started."""
-        with suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
+        if self.process.poll() is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
         self.ended(10)
 
     def _read(self) -> None:
@@ -108,7 +109,7 @@ def perform(stage: Stage, blow: Blow) -> Performed:
         running.ended(blow.delay)
         struck = running.process.poll() is None
         rival = _rival(stage, blow) if blow.fault == "second operator" else None
-        mend = faults.strike(stage, blow, running.process.pid)
+        mend = faults.strike(stage, blow, running.process)
         try:
             running.ended(blow.lasts)
         finally:
