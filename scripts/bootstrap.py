@@ -28,7 +28,7 @@ STAMP = VENV / "installed.lock"
 LOG = ROOT / ".soundbite" / "logs" / "install.log"
 TIMEOUT = 1800
 WAIT = 1800
-UNUSED = r"/aws_cdk/aws_"
+UNUSED = r"/aws_cdk/(aws_|interfaces/)"
 """What is not compiled beforehand: 250 MB, of which the stacks use a tenth. Python compiles that when it is used."""
 
 
