@@ -33,9 +33,7 @@ def _endless(dev: Dev) -> bool:
 
 
 @pytest.mark.usefixtures("stocked")
-@pytest.mark.parametrize(
-    ("signum", "code", "key"), [(*INT, "APP_INSTALL"), (*TERM, "APP_BUILD"), (*INT, "APP_RELOAD")]
-)
+@pytest.mark.parametrize(("signum", "code", "key"), [(*INT, "APP_INSTALL"), (*TERM, "APP_BUILD"), (*INT, "APP_RELOAD")])
 def test_while_a_command_of_the_application_runs(dev: Dev, signum: signal.Signals, code: int, key: str) -> None:
     up = dev.foreground(**{key: _ENDLESS})
     until(lambda: _endless(dev) or up.process.poll() is not None, f"{key} to run")

@@ -12,6 +12,7 @@ import pytest
 
 from soundbite.platforms.hosts import archive
 from soundbite.platforms.hosts.agent import deployments, engine
+from soundbite.platforms.hosts.agent.failure import StepFailed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -118,3 +119,23 @@ def test_no_line_leaves_the_host_with_a_secret_of_any_deployment(removed: list[t
     lines = ["it says a secret twice: a secret", 'and with "quotes" and ä', "abc"]
     assert deployments.masked(lines) == ["it says ******** twice: ********", "and ********", "abc"]
     assert removed == []
+
+
+@pytest.mark.parametrize(
+    ("says", "starts"),
+    [
+        ("runc create failed: waiting for init preliminary setup: read init-p: connection reset by peer", 2),
+        ("runc create failed: exec: no such file", 1),
+    ],
+)
+def test_what_the_engine_itself_fumbled_is_started_again_once(
+    says: str, starts: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = tmp_path / "counted"
+    docker = tmp_path / "docker"
+    docker.write_text(f"#!/bin/sh\necho start >> {counted}\necho '{says}' >&2\nexit 1\n", encoding="utf-8")
+    docker.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    with pytest.raises(StepFailed, match="runc create failed"):
+        engine.compose("a", [], {}, "up")
+    assert counted.read_text(encoding="utf-8").split() == ["start"] * starts
