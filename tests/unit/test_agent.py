@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from soundbite.platforms.hosts import archive
-from soundbite.platforms.hosts.agent import deployments, engine
+from soundbite.platforms.hosts.agent import colours, deployments, engine, steps
 from soundbite.platforms.hosts.agent.failure import StepFailed
 
 if TYPE_CHECKING:
@@ -139,3 +139,21 @@ def test_what_the_engine_itself_fumbled_is_started_again_once(
     with pytest.raises(StepFailed, match="runc create failed"):
         engine.compose("a", [], {}, "up")
     assert counted.read_text(encoding="utf-8").split() == ["start"] * starts
+
+
+def test_going_back_while_what_served_starts_again_points_to_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host that was rebooted in a deployment: when it is asked to go back, what served does not answer yet."""
+    monkeypatch.setattr(colours, "HOME", tmp_path)
+    monkeypatch.setattr(colours, "FOLDER", tmp_path)
+    monkeypatch.setattr(colours, "_LIVE", tmp_path / "live")
+    (tmp_path / "green.json").write_text('{"deployment": "staging-2"}', encoding="utf-8")
+    colours.point("green")
+    monkeypatch.setattr(deployments, "told", lambda _: {"image": "app@sha256:1"})
+    monkeypatch.setattr(colours, "answers", lambda *_: False)  # at first
+    monkeypatch.setattr(colours, "runs", lambda colour, *_, **__: colour == "green")  # a moment later
+    monkeypatch.setattr(steps.proxy, "require_answer", lambda *_: None)
+    monkeypatch.setattr(steps.joining, "note_offline", lambda **_: None)
+    assert steps.back({"deployment": "staging-2", "leave": "staging-3"}) == {"serving": "staging-2"}
+    assert colours.live() == "green"

@@ -119,9 +119,10 @@ def back(order: dict[str, Any]) -> dict[str, Any]:
     if live is None or colours.noted(live) != wanted or not colours.answers(live, wanted):
         other = colours.idle()
         if colours.noted(other) != wanted or not colours.answers(other, wanted):
-            stage(order)
-            other = colours.idle()
-        colours.point(other)
+            # The one that serves, where it answers by now: a host that was rebooted takes a moment.
+            other = stage(order)["colour"]
+        if other != live:
+            colours.point(other)
     proxy.require_answer(wanted)
     if live not in {None, colours.live()}:
         colours.down(str(live))
