@@ -20,6 +20,13 @@ _EVERY = 3
 """One of so many requests is struck."""
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing of clients that are gone: killing them is what this is for."""
+
+
 class Wire:
     """A server in front of the emulator that passes everything on, or does what its `fault` says.
 
@@ -34,8 +41,7 @@ class Wire:
         self.fault = ""
         self._count = 0
         self._counting = threading.Lock()
-        self._server = ThreadingHTTPServer((BRIDGE, 0), _handler(self))
-        self._server.daemon_threads = True
+        self._server = _Server((BRIDGE, 0), _handler(self))
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     @property

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from soundbite.platforms.hosts import archive
-from soundbite.platforms.hosts.agent import colours, deployments, engine, steps
+from soundbite.platforms.hosts.agent import colours, deployments, engine, joining, proxy, steps
 from soundbite.platforms.hosts.agent.failure import StepFailed
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def test_going_back_while_what_served_starts_again_points_to_nothing_else(
     monkeypatch.setattr(deployments, "told", lambda _: {"image": "app@sha256:1"})
     monkeypatch.setattr(colours, "answers", lambda *_: False)  # at first
     monkeypatch.setattr(colours, "runs", lambda colour, *_, **__: colour == "green")  # a moment later
-    monkeypatch.setattr(steps.proxy, "require_answer", lambda *_: None)
-    monkeypatch.setattr(steps.joining, "note_offline", lambda **_: None)
+    monkeypatch.setattr(proxy, "require_answer", lambda *_: None)
+    monkeypatch.setattr(joining, "note_offline", lambda **_: None)
     assert steps.back({"deployment": "staging-2", "leave": "staging-3"}) == {"serving": "staging-2"}
     assert colours.live() == "green"
