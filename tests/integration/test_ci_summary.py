@@ -163,8 +163,9 @@ def test_without_a_run_nothing_is_claimed(checkout: Checkout) -> None:
     assert "✓" not in text
 
 
-def test_results_of_another_commit_are_told_as_such(checkout: Checkout) -> None:
-    checkout.test()
+@pytest.mark.parametrize("failed", [0, 1])
+def test_results_of_another_commit_are_told_as_such(checkout: Checkout, failed: int) -> None:
+    checkout.test(failed=failed)
     before = checkout.git("describe", "--always", "--abbrev=12")
     checkout.git("commit", "-q", "--allow-empty", "-m", "Another")
     after = checkout.git("describe", "--always", "--abbrev=12")
@@ -217,8 +218,9 @@ def test_a_part_is_told_as_a_part(checkout: Checkout) -> None:
     assert "pytest ran with more arguments, which may leave tests out: -k envs" in checkout.summary()
 
 
-def test_broken_results_are_no_results(checkout: Checkout) -> None:
-    for xml in (
+@pytest.mark.parametrize(
+    "xml",
+    [
         "<testsuites><testsuite",
         "no XML",
         "<html/>",
@@ -226,20 +228,21 @@ def test_broken_results_are_no_results(checkout: Checkout) -> None:
         WELL.format(tests=0, failed=0, skipped=0),
         WELL.format(tests=1, failed=0, skipped=5),
         WELL.format(tests=5, failed=2, skipped=0),
-    ):
-        assert checkout.test(xml=xml, last="sys.exit(0)") == 0
-        tests = checkout.told()["tests"]
-        assert tests["outcome"] == "unknown", xml
-        assert tests["doubts"][0].startswith("pytest passed, but "), xml
+    ],
+)
+def test_broken_results_are_no_results(checkout: Checkout, xml: str) -> None:
+    assert checkout.test(xml=xml, last="sys.exit(0)") == 0
+    tests = checkout.told()["tests"]
+    assert tests["outcome"] == "unknown"
+    assert tests["doubts"][0].startswith("pytest passed, but ")
     assert "✓" not in checkout.summary()
 
 
-def test_a_broken_record_is_told(checkout: Checkout) -> None:
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"schema": 2}', '{"schema": 1, "id": "x"}'])
+def test_a_broken_record_is_told(checkout: Checkout, text: str) -> None:
     checkout.test()
-    for text in ("", "{", "[]", '{"schema": 2}', '{"schema": 1, "id": "x"}'):
-        (checkout.root / ".soundbite" / "tests" / "run.json").write_text(text)
-        doubts = checkout.told()["tests"]["doubts"]
-        assert "The record of the last run of inv test cannot be read" in doubts[0], text
+    (checkout.root / ".soundbite" / "tests" / "run.json").write_text(text)
+    assert "The record of the last run of inv test cannot be read" in checkout.told()["tests"]["doubts"][0]
     assert checkout.test() == 0
     assert checkout.told()["tests"]["outcome"] == "pass"
 

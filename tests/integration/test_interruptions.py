@@ -16,8 +16,7 @@ from tests.integration.conftest import until
 if TYPE_CHECKING:
     from tests.integration.conftest import Dev
 
-INT, TERM = (signal.SIGINT, 130), (signal.SIGTERM, 143)
-"""The same handler takes both, so the phases take turns: each meets one, and each kind of phase meets both."""
+SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
 _ENDLESS = "sleep 4711"
 
 
@@ -33,7 +32,8 @@ def _endless(dev: Dev) -> bool:
 
 
 @pytest.mark.usefixtures("stocked")
-@pytest.mark.parametrize(("signum", "code", "key"), [(*INT, "APP_INSTALL"), (*TERM, "APP_BUILD"), (*INT, "APP_RELOAD")])
+@pytest.mark.parametrize(("signum", "code"), SIGNALS)
+@pytest.mark.parametrize("key", ["APP_INSTALL", "APP_BUILD", "APP_RELOAD"])
 def test_while_a_command_of_the_application_runs(dev: Dev, signum: signal.Signals, code: int, key: str) -> None:
     up = dev.foreground(**{key: _ENDLESS})
     until(lambda: _endless(dev) or up.process.poll() is not None, f"{key} to run")
@@ -47,12 +47,14 @@ def test_while_a_command_of_the_application_runs(dev: Dev, signum: signal.Signal
 
 
 @pytest.mark.usefixtures("stocked")
-@pytest.mark.parametrize(("signum", "code", "after"), [(*INT, "✓ emulator"), (*TERM, "✓ account")])
+@pytest.mark.parametrize(("signum", "code"), SIGNALS)
+@pytest.mark.parametrize("after", ["✓ emulator", "✓ account"])
 def test_before_anything_is_changed(dev: Dev, signum: signal.Signals, code: int, after: str) -> None:
     _cut(dev, signum, code, after)
 
 
-@pytest.mark.parametrize(("signum", "code", "after"), [(*TERM, "✓ infrastructure"), (*INT, "✓ deploy")])
+@pytest.mark.parametrize(("signum", "code"), SIGNALS)
+@pytest.mark.parametrize("after", ["✓ infrastructure", "✓ deploy"])
 def test_while_the_infrastructure_is_made(dev: Dev, signum: signal.Signals, code: int, after: str) -> None:
     _cut(dev, signum, code, after)
 
@@ -69,7 +71,7 @@ def _cut(dev: Dev, signum: signal.Signals, code: int, after: str) -> None:
 
 
 @pytest.mark.usefixtures("stocked")
-@pytest.mark.parametrize(("signum", "code"), [INT, TERM])
+@pytest.mark.parametrize(("signum", "code"), SIGNALS)
 def test_while_the_logs_follow_everything_ends_in_order_within_5_seconds(
     dev: Dev, signum: signal.Signals, code: int
 ) -> None:
