@@ -37,7 +37,7 @@ def until(condition: Callable[[], Any], what: str, deadline: float = DEADLINE) -
         if found:
             return found
         # Looking must not keep a core busy that what is waited for needs: some conditions ask docker, or all processes.
-        time.sleep(max(0.05, 3 * (time.monotonic() - began)))
+        time.sleep(min(max(0.05, 3 * (time.monotonic() - began)), 0.5))
     pytest.fail(f"not within {deadline:.0f} s: {what}")
 
 
