@@ -23,14 +23,14 @@ ROOT = Path(__file__).absolute().parent.parent
 VENV = ROOT / ".venv"
 LOCK = ROOT / "requirements.lock"
 PIP = ROOT / "scripts" / "pip.lock"
-"""The pip that installs: the one that comes with Python 3.11 takes twice as long to choose among boto3's releases."""
+"""The pip that installs: the one that comes with Python 3.11 takes 20 s more to choose among all releases."""
 STAMP = VENV / "installed.lock"
 LOG = ROOT / ".soundbite" / "logs" / "install.log"
 TIMEOUT = 1800
 WAIT = 1800
 UNUSED = r"/site-packages/(pip|aws_cdk/(aws_\w+|interfaces))/"
-"""What is not compiled beforehand: pip has done its work, and of the CDK library's 250 MB the stacks use a tenth, which
-Python compiles when it is used."""
+"""What is not compiled beforehand: pip has done its work, and of the CDK library's 340 modules of AWS's services the
+stacks use 22, which Python compiles when they are used."""
 
 
 def main() -> int:

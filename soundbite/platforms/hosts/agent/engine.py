@@ -21,8 +21,7 @@ _TIMEOUT = 60.0
 _PULL_TIMEOUT = 600.0
 _OK = 200
 _RACE = "waiting for init preliminary setup"
-"""What runc says when its own child was gone before it began: nothing of the container's. Seen once in some thousand
-starts, on a busy machine; the same start works the next time."""
+"""What runc says when its own child was gone before it began, which is nothing of the container's. Seen once."""
 
 
 def require() -> None:
