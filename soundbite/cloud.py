@@ -38,6 +38,21 @@ class Patience(NamedTuple):
     attempts: int = 3
 
 
+_PREFIXES = {"elbv2": "elasticloadbalancing", "stepfunctions": "states"}
+"""What IAM calls services that boto3 calls otherwise (Service Authorization Reference)."""
+_ACTIONS = {
+    "dynamodb:TransactWriteItems": "dynamodb:PutItem and dynamodb:ConditionCheckItem",
+    "s3:HeadBucket": "s3:ListBucket",
+    "s3:HeadObject": "s3:GetObject",
+    "s3:ListBuckets": "s3:ListAllMyBuckets",
+    "s3:ListObjectsV2": "s3:ListBucket",
+    "s3:GetPublicAccessBlock": "s3:GetBucketPublicAccessBlock",
+    "s3:GetBucketEncryption": "s3:GetEncryptionConfiguration",
+    "s3:GetBucketLifecycleConfiguration": "s3:GetLifecycleConfiguration",
+}
+"""Actions that IAM calls otherwise than the API (Service Authorization Reference); a transaction is its parts."""
+
+
 class Cloud:
     """One environment's AWS. Clients are made once each and are safe to use from threads.
 
@@ -182,6 +197,12 @@ def _sharing(session: botocore.session.Session) -> botocore.session.Session:
         _loader = create_loader(session.get_config_variable("data_path"))
     session.register_component("data_loader", _loader)
     return session
+
+
+def permission(service: str, method: str) -> str:
+    """Return the permission that a method of a boto3 client needs, as IAM calls it."""
+    called = f"{_PREFIXES.get(service, service)}:{''.join(word.title() for word in method.split('_'))}"
+    return _ACTIONS.get(called, called)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from soundbite.cloud import explained
+from soundbite.cloud import explained, permission
 
 from .model import Failed, Scene
 
@@ -16,19 +16,6 @@ _LACKING = {
     "NoSuchBucketPolicy": "has no policy",
 }
 """What is not there of something that is, by AWS's codes."""
-
-_PREFIXES = {"elbv2": "elasticloadbalancing", "stepfunctions": "states"}
-"""What IAM calls services that boto3 calls otherwise (Service Authorization Reference)."""
-_ACTIONS = {
-    "s3:HeadBucket": "s3:ListBucket",
-    "s3:HeadObject": "s3:GetObject",
-    "s3:ListBuckets": "s3:ListAllMyBuckets",
-    "s3:ListObjectsV2": "s3:ListBucket",
-    "s3:GetPublicAccessBlock": "s3:GetBucketPublicAccessBlock",
-    "s3:GetBucketEncryption": "s3:GetEncryptionConfiguration",
-    "s3:GetBucketLifecycleConfiguration": "s3:GetLifecycleConfiguration",
-}
-"""Actions that IAM calls otherwise than the API (Service Authorization Reference, Amazon S3)."""
 
 
 def ask(scene: Scene, service: str, method: str, **arguments: Any) -> Any:
@@ -42,7 +29,7 @@ def ask(scene: Scene, service: str, method: str, **arguments: Any) -> Any:
         It could not be asked; of a missing permission the hint names it.
     """
     client = scene.cloud.client(service)
-    with explained(action(service, method), scene.environment):
+    with explained(permission(service, method), scene.environment):
         try:
             return getattr(client, method)(**arguments)
         except client.exceptions.ClientError as error:
@@ -53,7 +40,7 @@ def ask(scene: Scene, service: str, method: str, **arguments: Any) -> Any:
 def pages(scene: Scene, service: str, method: str, key: str, **arguments: Any) -> list[Any]:
     """Return all items of a method that answers in pages."""
     client = scene.cloud.client(service)
-    with explained(action(service, method), scene.environment):
+    with explained(permission(service, method), scene.environment):
         try:
             return [each for page in client.get_paginator(method).paginate(**arguments) for each in page.get(key, [])]
         except client.exceptions.ClientError as error:
@@ -77,12 +64,6 @@ def is_gone(error: Any) -> bool:
     """Tell whether AWS says that there is no such thing."""
     code = str(error.response["Error"]["Code"])
     return "NotFound" in code or code in _GONE or code.startswith("NoSuch")
-
-
-def action(service: str, method: str) -> str:
-    """Return what IAM calls a method of a boto3 client: the permission that it needs."""
-    called = f"{_PREFIXES.get(service, service)}:{''.join(word.title() for word in method.split('_'))}"
-    return _ACTIONS.get(called, called)
 
 
 def _refuse_gone(error: Any, arguments: dict[str, Any]) -> None:

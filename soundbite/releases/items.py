@@ -11,7 +11,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from soundbite.cloud import explained
+from soundbite.cloud import explained, permission
 from soundbite.environment import naming
 from soundbite.errors import ConfigurationError, Locked, SoundbiteError
 
@@ -53,7 +53,7 @@ class Items:
 
     def lock(self) -> dict[str, Any] | None:
         """Return the lock's item as it is at this moment."""
-        found = self._call("get_item", "dynamodb:GetItem", Key=LOCK, ConsistentRead=True).get("Item")
+        found = self._call("get_item", Key=LOCK, ConsistentRead=True).get("Item")
         if found:
             self._require_known(found)
         return dict(found) if found else None
@@ -61,26 +61,21 @@ class Items:
     def write_lock(self, method: str, **arguments: Any) -> bool:
         """Write the lock's item under a condition; return whether the condition held."""
         try:
-            self._call(method, "dynamodb:UpdateItem", **arguments)
+            self._call(method, **arguments)
         except _ConditionFailed:
             return False
         return True
 
     def get(self, kind: str, key: str) -> str | None:
         """Return an item's record; None: there is none."""
-        found = self._call("get_item", "dynamodb:GetItem", Key=_key(kind, key), ConsistentRead=True).get("Item")
+        found = self._call("get_item", Key=_key(kind, key), ConsistentRead=True).get("Item")
         return self._body(found) if found else None
 
     def append(self, new: dict[str, Any]) -> None:
         """Keep an item that nothing ever changes, without the lock."""
         # No other entry has this key: what is there already is this one, and the answer to a first attempt got lost.
         with suppress(_ConditionFailed):
-            self._call(
-                "put_item",
-                "dynamodb:PutItem",
-                Item=new,
-                ConditionExpression="attribute_not_exists(pk)",
-            )
+            self._call("put_item", Item=new, ConditionExpression="attribute_not_exists(pk)")
 
     def query(self, kind: str, limit: int | None, since: str = "") -> list[str]:
         """Return the records of a kind, newest first.
@@ -100,7 +95,6 @@ class Items:
             most = {} if limit is None else {"Limit": limit - len(found)}
             answer = self._call(
                 "query",
-                "dynamodb:Query",
                 KeyConditionExpression=condition,
                 ExpressionAttributeValues=values,
                 ScanIndexForward=False,
@@ -138,7 +132,7 @@ class Items:
         }
         puts = [{"Put": {"TableName": self.table, "Item": each}} for each in items]
         try:
-            self._ask("transact_write_items", "dynamodb:TransactWriteItems", TransactItems=[held, *puts])
+            self._ask("transact_write_items", TransactItems=[held, *puts])
         except _ConditionFailed:
             raise Locked(
                 f"The lock of {self._cloud.environment.name} is no longer ours: somebody took it over. "
@@ -146,15 +140,15 @@ class Items:
                 f"inv lock.status --env={self._cloud.environment.name} says who has it.",
             ) from None
 
-    def _call(self, method: str, action: str, **arguments: Any) -> dict[str, Any]:
-        return self._ask(method, action, TableName=self.table, **arguments)
+    def _call(self, method: str, **arguments: Any) -> dict[str, Any]:
+        return self._ask(method, TableName=self.table, **arguments)
 
-    def _ask(self, method: str, action: str, **arguments: Any) -> dict[str, Any]:
+    def _ask(self, method: str, **arguments: Any) -> dict[str, Any]:
         from botocore.exceptions import ClientError
 
         client = self._cloud.client("dynamodb")
         try:
-            with explained(action, self._cloud.environment):
+            with explained(permission("dynamodb", method), self._cloud.environment):
                 attempt = 0
                 while True:
                     attempt += 1

@@ -371,6 +371,31 @@ def test_two_writes_that_meet_for_good_end_with_a_failure(ledger: Ledger, lock: 
     assert _items(ledger) == []
 
 
+def test_a_permission_that_is_missing_is_named_as_iam_calls_it(ledger: Ledger, lock: Lock) -> None:
+    granted = False
+
+    def refused(_: str, send: Callable[[], Any]) -> Any:
+        if granted:
+            return send()
+        said = {"__type": "com.amazon.coral.service#AccessDeniedException", "Message": "not authorized"}
+        headers = HTTPHeaders.from_dict({"content-type": "application/x-amz-json-1.0"})
+        return AWSResponse("http://emulated", 400, headers, Answer(said))
+
+    Wire(ledger, refused)
+    for ask, needed in (
+        (ledger.serving, "dynamodb:GetItem"),
+        (ledger.deployments, "dynamodb:Query"),
+        (lambda: ledger.audit({"at": "2026-03-01T10:00:00Z"}), "dynamodb:PutItem"),
+        (lambda: Lock(ledger, LONG).acquire(WE), "dynamodb:GetItem"),
+        (lambda: ledger.items.write_lock("put_item", Item={}), "dynamodb:PutItem"),
+        (lambda: ledger.put_serving("staging-1", lock.token), "dynamodb:PutItem and dynamodb:ConditionCheckItem"),
+    ):
+        with pytest.raises(LedgerUnreachable) as caught:
+            ask()
+        assert caught.value.hint == f"The credentials lack the permission {needed}."
+    granted = True
+
+
 @pytest.mark.parametrize(
     ("id_", "said"),
     [
