@@ -35,6 +35,11 @@ def _nobody(*_: object, **__: object) -> NoReturn:
     raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
 
 
+def _leave(code: int) -> NoReturn:
+    """End the task alone: the process is the fuzzer's, and what hangs in it may be another's."""
+    raise SystemExit(code)
+
+
 def _nothing(*_: object, **__: object) -> NoReturn:
     raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), "a tool")
 
@@ -57,6 +62,7 @@ def ground() -> Iterator[None]:
         for name in ("connect", "connect_ex"):
             stack.enter_context(patch.object(socket.socket, name, _nobody))
         stack.enter_context(patch.object(subprocess, "Popen", _nothing))
+        stack.enter_context(patch.object(os, "_exit", _leave))
         stack.enter_context(patch("sys.stdin", io.StringIO()))
         former = {each: signal.getsignal(each) for each in _SIGNALS}
         try:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import strategies as st
 
-from bench.fuzzing import arguments, command, compose_values, env_files, reading, records, references, values
+from bench.fuzzing import arguments, command, compose_values, confined, env_files, reading, records, references, values
 from bench.fuzzing.subject import Fault, Subject, fuzz, teaches
-from soundbite import paths
+from soundbite import checks, paths
 from soundbite.environment.references import Reference
 from tests.conftest import ROOT, clean_environ
 
@@ -36,6 +36,13 @@ def test_nonsense_is_refused_in_words_and_the_rest_is_read_as_written(subject: S
     assert tally.faults == {}
     assert tally.inputs >= inputs
     assert min(tally.accepted, tally.refused) > 0 or subject is compose_values.SUBJECT  # it refuses nothing
+
+
+def test_a_task_that_leaves_at_once_leaves_this_process_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    # As where a check of another test still hangs in this process: `validate` does not wait for it.
+    monkeypatch.setattr(checks, "hanging", lambda: True)
+    with confined.ground():
+        assert confined.run(["validate", "--env=staging", "--only=no-such-check"]).code == 2
 
 
 def _files(*lines: str) -> env_files.Files:
