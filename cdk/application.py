@@ -28,6 +28,7 @@ def build(settings: Settings) -> App:
         analytics_reporting=False,
         stack_traces=False,
         tree_metadata=False,
+        builtin_cloud_formation_validation=settings.validate,
         context=_feature_flags(),
     )
     outputs = Outputs()

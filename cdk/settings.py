@@ -72,6 +72,8 @@ class Settings:
         What the processor finds in its environment; a value may be a reference `output:Stack.Name`.
     assembly_dir:
         Where the cloud assembly goes.
+    validate:
+        Whether CDK validates the templates.
     """
 
     project: str
@@ -93,6 +95,7 @@ class Settings:
     processor_env: Mapping[str, str]
     processor_dir: Path | None
     assembly_dir: Path
+    validate: bool
 
     @property
     def tags(self) -> dict[str, str]:
@@ -155,6 +158,7 @@ class Settings:
             },
             processor_dir=parser.folder("PROCESSOR_DIR"),
             assembly_dir=Path(parser.text("ASSEMBLY_DIR", kinds.TEXT)),
+            validate=parser.flag("VALIDATE"),
         )
         parser.finish()
         return settings
@@ -213,7 +217,7 @@ class _Parser:
             missing = [f"{', '.join(self._missing)} missing"] if self._missing else []
             raise ConfigurationError(
                 f"The settings of the infrastructure are wrong: {'; '.join([*missing, *self._wrong])}.",
-                "They are Environment.synth_settings() and PROCESSOR_DIR and ASSEMBLY_DIR; use inv cdk.synth.",
+                "They are Environment.synth_settings(), PROCESSOR_DIR, ASSEMBLY_DIR and VALIDATE; use inv cdk.synth.",
             )
 
     def _field(self, name: str, key: Key) -> Any:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _SYNTH_TIMEOUT = 180
 _KEPT = 20
 """Assemblies kept; a checkout that goes back and forth between branches finds its own again."""
+_RULES = ".rules"
+"""Beside an assembly: the hash of what it was made of, but for the processor's code."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,9 @@ def synth(environment: Environment, processor: Path | None = None) -> Assembly:
     The inputs are the settings marked for it, the code in cdk/, the processor's code, and the versions
     of the CDK library and of node. The processor must have been built.
 
+    CDK validates the templates by the rules of CloudFormation, which takes two thirds of the time. Not again where an
+    assembly that is kept differs in the processor's code alone: of that, templates have a hash and no more.
+
     Parameters
     ----------
     processor:
@@ -83,14 +88,14 @@ def synth(environment: Environment, processor: Path | None = None) -> Assembly:
             f"The processor's code is not in {processor}.", "Does APP_BUILD write to PROCESSOR_ARTIFACT?"
         )
     settings = json.loads(environment.synth_settings())
-    digest = files.digest(
+    rules = files.digest(
         paths.CDK,
         ["*.py", "stacks", "cdk.json"],
         environment.synth_settings(),
-        files.digest(processor, ["*"]) if processor else "",
         files.digest(paths.ROOT, ["requirements.lock", "soundbite/environment"]),
         node.choose().version,
     )
+    digest = files.digest(processor, ["*"], rules) if processor else rules
     folder = paths.CACHE / "assemblies" / f"{environment.name}-{digest[:16]}"
     if (folder / "manifest.json").exists():
         os.utime(folder)
@@ -103,18 +108,28 @@ def synth(environment: Environment, processor: Path | None = None) -> Assembly:
             order = unfinished / "settings.json"
             out = unfinished / "assembly"
             settings |= {"PROCESSOR_DIR": str(processor or ""), "ASSEMBLY_DIR": str(out)}
+            settings["VALIDATE"] = "no" if _validated(folder.parent, rules) else "yes"
             files.write(order, json.dumps(settings, sort_keys=True))
             env = {**os.environ, "SYNTH_SETTINGS": str(order), "PATH": node.path_variable()}
             shell.run([sys.executable, str(paths.CDK / "app.py")], timeout=_SYNTH_TIMEOUT, cwd=paths.CDK, env=env)
+            files.write(folder.with_suffix(_RULES), rules)
             out.replace(folder)
             shutil.rmtree(unfinished)
     _prune(folder.parent)
     return Assembly(folder, fresh=True)
 
 
+def _validated(folder: Path, rules: str) -> bool:
+    """Tell whether an assembly is kept that was made of the same, whatever the processor's code was."""
+    return any(
+        each.read_text(encoding="utf-8") == rules and (each.with_suffix("") / "manifest.json").exists()
+        for each in folder.glob(f"*{_RULES}")
+    )
+
+
 def _prune(folder: Path) -> None:
     kept = sorted((p for p in folder.iterdir() if p.is_dir() and not p.suffix), key=lambda p: -p.stat().st_mtime)
     for old in kept[_KEPT:]:
         shutil.rmtree(old, ignore_errors=True)
-        for beside in (".lock", ".holder"):
+        for beside in (".lock", ".holder", _RULES):
             old.with_suffix(beside).unlink(missing_ok=True)

@@ -10,6 +10,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from filelock import FileLock
 
 from soundbite import environment, node, paths
 from soundbite.environment.keys import PASSED_ON, all_keys
@@ -88,7 +89,7 @@ def texts(tmp_path_factory: pytest.TempPathFactory, processor: Path) -> Iterator
 
     def read(name: str, folder: Path) -> dict[str, str]:
         settings: dict[str, str] = json.loads(environment.load(name).synth_settings())
-        return {**settings, "PROCESSOR_DIR": str(processor), "ASSEMBLY_DIR": str(folder)}
+        return {**settings, "PROCESSOR_DIR": str(processor), "ASSEMBLY_DIR": str(folder), "VALIDATE": "yes"}
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(paths, "ENVS", committed)
@@ -121,11 +122,20 @@ def assembly(
     texts: Callable[[str, Path], dict[str, str]],
     synthesize: Callable[[Mapping[str, str]], Assembly],
 ) -> Callable[[str], Assembly]:
-    """Return a function that gives the assembly of an environment."""
+    """Return a function that gives the assembly of an environment, made once for all workers."""
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "assemblies"
+    shared.mkdir(exist_ok=True)
 
     @cache
     def make(name: str) -> Assembly:
-        return synthesize(texts(name, tmp_path_factory.mktemp(name)))
+        folder = shared / name
+        with FileLock(f"{folder}.lock"):
+            if folder.exists():
+                return Assembly(folder, name)
+            made = synthesize(texts(name, tmp_path_factory.mktemp(name)))
+            shutil.copytree(made.folder, folder)
+        return Assembly(folder, name)
 
     return make
 

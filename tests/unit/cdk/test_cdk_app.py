@@ -54,6 +54,29 @@ def test_the_same_settings_give_the_same_bytes(
     assert files(tmp_path / "assembly") == files(assembly("production").folder)
 
 
+def test_another_processor_is_another_hash_in_a_template_and_that_is_what_is_not_validated_again(
+    tmp_path: Path, texts: Texts, assembly: Callable[[str], Assembly], synthesize: Callable[[dict[str, str]], Assembly]
+) -> None:
+    other = tmp_path / "processor"
+    other.mkdir()
+    (other / "index.mjs").write_text("export const handler = async () => 'another';\n")
+    given = {**texts("production", tmp_path / "assembly"), "PROCESSOR_DIR": str(other), "VALIDATE": "no"}
+    made, former = synthesize(given), assembly("production")
+    assert made.stacks == former.stacks
+    hashes = [
+        next(
+            key
+            for each in one.resources("AWS::Lambda::Function").values()
+            if (key := each["Properties"]["Code"]["S3Key"])
+        )
+        for one in (made, former)
+    ]
+    assert hashes[0] != hashes[1]
+    for stack in made.stacks:
+        text = json.dumps(made.template(stack)).replace(hashes[0], hashes[1])
+        assert json.loads(text) == former.template(stack), stack
+
+
 def test_the_assembly_holds_the_processor_and_no_path_of_this_machine(
     assembly: Callable[[str], Assembly], processor: Path
 ) -> None:
