@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from . import engine, files, node, ports
+from . import engine, files, node, ports, web
 from .cloud import Cloud, explained
 from .errors import SoundbiteError
 from .processes import Process
@@ -171,7 +171,7 @@ def _await_ready(environment: Environment, cloud: Cloud, emulator: Service, *, s
     address = f"{environment.endpoint_url}/_ministack/ready"
     while True:
         try:
-            if httpx.get(address, timeout=2, trust_env=False).status_code == httpx.codes.OK:
+            if web.get(address, 2).status_code == httpx.codes.OK:
                 break
         except httpx.HTTPError:
             pass

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from soundbite import application, building, compose, console, emulator, engine, images, locks, publishing, secrets
+from soundbite import application, building, compose, console, emulator, engine, images, locks, publishing, secrets, web
 from soundbite import environment as environments
 from soundbite.cloud import Cloud
 from soundbite.errors import ConfigurationError, SoundbiteError
@@ -168,10 +168,8 @@ def _point(cloud: Cloud) -> None:
 
 
 def _said(fleet: Fleet, environment: Environment, image: Image) -> dict[str, Any]:
-    import httpx
-
     url = fleet.url(environment)
-    answer = httpx.get(f"{url}{environment.app.health_path}", timeout=5, trust_env=False)
+    answer = web.get(f"{url}{environment.app.health_path}", 5)
     try:
         health = dict(answer.json())
     except (ValueError, TypeError):

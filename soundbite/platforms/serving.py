@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from soundbite import web
 from soundbite.errors import SoundbiteError
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def answer(url: str, path: str, host: str | None = None) -> str | None:
     import httpx
 
     try:
-        response = httpx.get(f"{url}{path}", timeout=5, trust_env=False, headers={"Host": host} if host else None)
+        response = web.get(f"{url}{path}", 5, headers={"Host": host} if host else None)
     except httpx.HTTPError as error:
         return f"{type(error).__name__}: {error}"
     return None if response.status_code == httpx.codes.OK else f"{response.status_code}: {response.text[:300]}"

@@ -6,7 +6,7 @@ import re
 import time
 from typing import TYPE_CHECKING
 
-from soundbite import engine, ports
+from soundbite import engine, ports, web
 from soundbite.errors import ConfigurationError, SoundbiteError
 
 from . import containers
@@ -97,7 +97,7 @@ def _await_ready(place: Place, number: int) -> None:
     deadline = time.monotonic() + _READY_TIMEOUT
     while True:
         try:
-            if httpx.get(f"http://127.0.0.1:{number}/v2/", timeout=2, trust_env=False).status_code == httpx.codes.OK:
+            if web.get(f"http://127.0.0.1:{number}/v2/", 2).status_code == httpx.codes.OK:
                 return
         except httpx.HTTPError:
             pass

@@ -21,6 +21,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import yaml
 
+from soundbite import web
 from tests.containers.conftest import installed
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ class RegistryServer:
             if found:
                 self.port = int(found[1])
                 with suppress(httpx.HTTPError):
-                    if httpx.get(f"{self.url}/v2/", timeout=5, trust_env=False).status_code in {200, 401}:
+                    if web.get(f"{self.url}/v2/", 5).status_code in {200, 401}:
                         return
             time.sleep(0.02)
         log = self.log.read_text(encoding="utf-8", errors="replace")[-2000:]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from soundbite import building, compose, environment, images
+from soundbite import building, compose, environment, images, web
 from soundbite.platforms import projects
 from tests.containers.conftest import docker, remove
 
@@ -89,7 +89,7 @@ def container(docker_services: Services, name: str) -> dict[str, Any]:
     end = time.monotonic() + 90
     while True:
         try:
-            assert httpx.get(f"{found['url']}/health", timeout=1).status_code == 200
+            assert web.get(f"{found['url']}/health", 1).status_code == 200
             break
         except httpx.HTTPError:
             assert time.monotonic() < end, docker("logs", f"{name}-api-1")
@@ -105,7 +105,7 @@ def test_it_is_ready_within_5_seconds_of_its_start(container: dict[str, Any]) ->
 
 
 def test_it_says_what_it_is(container: dict[str, Any]) -> None:
-    health = httpx.get(f"{container['url']}/health", timeout=5).json()
+    health = web.get(f"{container['url']}/health", 5).json()
     assert (health["environment"], health["release"]) == ("production", "sha256:0123")
 
 
@@ -135,7 +135,7 @@ def test_its_file_system_cannot_be_written(container: dict[str, Any], name: str)
 def test_its_secret_is_a_file_and_stands_nowhere_else(container: dict[str, Any], name: str, image: str) -> None:
     for shown in (docker("inspect", f"{name}-api-1"), docker("logs", f"{name}-api-1"), docker("history", image)):
         assert TOKEN not in shown
-    refused = httpx.get(f"{container['url']}/metrics", timeout=5)
+    refused = web.get(f"{container['url']}/metrics", 5)
     given = httpx.get(f"{container['url']}/metrics", timeout=5, headers={"Authorization": f"Bearer {TOKEN}"})
     assert (refused.status_code, given.status_code) == (401, 200)
 

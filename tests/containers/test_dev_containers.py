@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
+from soundbite import web
 from tests.conftest import free_ports
 from tests.containers.conftest import docker, remove
 from tests.integration.conftest import Dev, copy_app, until
@@ -36,7 +37,7 @@ class Contained(Dev):
     def health(self) -> dict[str, Any]:
         """What the application says of itself; empty while nginx has nobody to ask."""
         try:
-            answer = httpx.get(f"{self.url}/health", timeout=2)
+            answer = web.get(f"{self.url}/health", 2)
         except httpx.HTTPError:
             return {}
         return dict(answer.json()) if answer.status_code == 200 else {}
@@ -120,7 +121,7 @@ def test_a_day_of_work_in_containers(contained: Contained, tmp_path: Path) -> No
         timeout=10,
     ).json()
     until(
-        lambda: httpx.get(f"{contained.url}/soundbite/{clip['id']}", timeout=5).json()["status"] == "ready",
+        lambda: web.get(f"{contained.url}/soundbite/{clip['id']}", 5).json()["status"] == "ready",
         "the clip is ready",
     )
     down = contained.inv("dev.down")
@@ -131,7 +132,7 @@ def test_a_day_of_work_in_containers(contained: Contained, tmp_path: Path) -> No
         assert docker(kind, "ls", "-q", "--filter", f"name={contained.project}") == ""
     processes = contained.inv("dev.localstack", "--detach")
     assert processes.returncode == 0, processes.stderr
-    kept = httpx.get(f"{contained.url}/soundbite/{clip['id']}", timeout=5).json()
+    kept = web.get(f"{contained.url}/soundbite/{clip['id']}", 5).json()
     assert kept["status"] == "ready"
     assert contained.inv("dev.down").returncode == 0
     assert contained.left() == []
@@ -196,7 +197,7 @@ def test_the_foreground_follows_rebuilds_and_ends_with_the_signal(contained: Con
     foreground = contained.foreground("--containers")
     foreground.wait_for("Logs follow", 240)
     assert contained.health()["environment"] == "dev-localstack"
-    httpx.get(f"{contained.url}/health/ready", timeout=5)
+    web.get(f"{contained.url}/health/ready", 5)
     # Kill the emulator: it is started again, its infrastructure with it.
     emulator = f"{contained.project}-emulator-1"
     before = json.loads(docker("inspect", emulator))[0]["State"]["StartedAt"]
@@ -209,7 +210,7 @@ def test_the_foreground_follows_rebuilds_and_ends_with_the_signal(contained: Con
 
     until(again, "the emulator runs again")
     foreground.wait_for("had ended without saving")
-    until(lambda: httpx.get(f"{contained.url}/health/ready", timeout=5).status_code == 200, "ready again", 120)
+    until(lambda: web.get(f"{contained.url}/health/ready", 5).status_code == 200, "ready again", 120)
     assert foreground.end(signal.SIGINT, 60) == 130, foreground.output
     assert contained.containers() == []
 
@@ -264,7 +265,7 @@ def test_dev_aws_gets_credentials_as_a_file(contained: Contained, bridge: str) -
         )
         assert posted.status_code == 202, posted.text
         until(
-            lambda: httpx.get(f"{aws.url}/soundbite/{posted.json()['id']}", timeout=5).json()["status"] == "ready",
+            lambda: web.get(f"{aws.url}/soundbite/{posted.json()['id']}", 5).json()["status"] == "ready",
             "the clip is ready",
         )
         for name in aws.containers():

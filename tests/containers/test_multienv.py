@@ -21,6 +21,7 @@ import httpx
 import psutil
 import pytest
 
+from soundbite import web
 from tests.conftest import ROOT, Inv, free_ports
 from tests.containers.conftest import docker, remove
 from tests.containers.registries import RegistryServer
@@ -103,7 +104,7 @@ class Fleet:
         return f"http://127.0.0.1:{self.proxy}/{PATHS[environment]}"
 
     def get(self, environment: str, path: str, **headers: str) -> httpx.Response:
-        return httpx.get(f"{self.url(environment)}{path}", headers=headers, timeout=20, trust_env=False)
+        return web.get(f"{self.url(environment)}{path}", 20, headers=headers)
 
     def containers(self) -> list[str]:
         """Return the names of its containers: one that is going may be listed and no longer be known."""
@@ -235,7 +236,7 @@ def _spoken(fleet: Fleet) -> dict[str, str]:
 
     for name in ACCOUNTS:
         clip = until(partial(ready, name), f"the clip of {name} to be ready")
-        audio = httpx.get(clip["url"], timeout=20, trust_env=False)
+        audio = web.get(clip["url"], 20)
         assert audio.status_code == 200
         assert audio.content[:4] == b"RIFF"
     return ids
@@ -266,16 +267,16 @@ def test_five_environments_side_by_side(fleet: Fleet, registry: RegistryServer, 
         root = f"http://127.0.0.1:{fleet.proxy}"
         answers = [fleet.get(name, "/health"), fleet.get(name, "/health/ready")]
         hosts = f"{name}.localhost:{fleet.proxy}", f"{PATHS[name]}.localhost"
-        answers += [httpx.get(f"{root}/health", headers={"Host": host}, timeout=20, trust_env=False) for host in hosts]
+        answers += [web.get(f"{root}/health", 20, headers={"Host": host}) for host in hosts]
         assert [each.status_code for each in answers] == [200] * len(answers)
         for each in (answers[0], *answers[2:]):
             assert (each.json()["environment"], each.json()["release"]) == (name, digest)
-        moved = httpx.get(f"{root}/{PATHS[name]}", timeout=20, trust_env=False)
+        moved = web.get(f"{root}/{PATHS[name]}", 20)
         assert (moved.status_code, moved.headers["location"].rpartition("/")[0][-len(PATHS[name]) :]) == (
             308,
             PATHS[name],
         )
-    nobody = httpx.get(f"http://127.0.0.1:{fleet.proxy}/other/health", timeout=20, trust_env=False)
+    nobody = web.get(f"http://127.0.0.1:{fleet.proxy}/other/health", 20)
     assert (nobody.status_code, nobody.text) == (404, "There is no such environment.\n")
 
     # A clip of each, which no other environment has: not even the one in the same account.

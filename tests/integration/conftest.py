@@ -16,7 +16,7 @@ import psutil
 import pytest
 from filelock import FileLock
 
-from soundbite import application, environment
+from soundbite import application, environment, web
 from soundbite.releases import Lock
 from tests.conftest import ROOT, Inv, free_ports
 
@@ -134,7 +134,7 @@ class Dev:
     def health(self) -> dict[str, Any]:
         """What the application says of itself; empty if it does not answer."""
         try:
-            return dict(httpx.get(f"{self.url}/health", timeout=2).json())
+            return dict(web.get(f"{self.url}/health", 2).json())
         except httpx.HTTPError:
             return {}
 

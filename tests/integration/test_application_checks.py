@@ -82,7 +82,7 @@ def test_a_clip_that_cannot_be_removed_is_a_warning(scene: Scene, monkeypatch: p
 @pytest.mark.usefixtures("stocked")
 def test_a_small_rate_limit_and_listed_origins(dev: Dev) -> None:
     more = {"APP_ENV_RATE_LIMIT": "60", "APP_ENV_CORS_ORIGINS": "https://a.example,https://b.example"}
-    dev.variables = more | {"APP_ENV_RATE_WINDOW_SECONDS": "5"}
+    dev.variables = more | {"APP_ENV_RATE_WINDOW_SECONDS": "15"}
     dev.up()
     checks.load_modules(["app.checks"])
     ids = ("api.cors", "api.cors_refused", "api.errors", "api.rate_limit", "api.rate_limit_refuses", "journey.clip")

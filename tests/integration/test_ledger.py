@@ -20,7 +20,7 @@ from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 from botocore.exceptions import ConnectionClosedError
 
-from soundbite import environment
+from soundbite import environment, web
 from soundbite.cloud import Cloud
 from soundbite.errors import ConfigurationError, Locked
 from soundbite.releases import Deployment, Ended, Ledger, LedgerUnreachable, Lock, NoLedger, Operation, Release
@@ -140,7 +140,7 @@ def emulated(folder: Path) -> Iterator[Emulated]:
 
 def _ready(port: int) -> bool:
     try:
-        return httpx.get(f"http://127.0.0.1:{port}/_ministack/ready", timeout=2, trust_env=False).status_code == 200
+        return web.get(f"http://127.0.0.1:{port}/_ministack/ready", 2).status_code == 200
     except httpx.HTTPError:
         return False
 

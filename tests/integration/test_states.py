@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
+from soundbite import web
 from tests.conftest import free_ports
 from tests.integration.conftest import until
 
@@ -27,7 +28,7 @@ def _post(dev: Dev, text: str) -> str:
 
 
 def _get(dev: Dev, clip: str) -> httpx.Response:
-    return httpx.get(f"{dev.url}/soundbite/{clip}", timeout=10)
+    return web.get(f"{dev.url}/soundbite/{clip}", 10)
 
 
 def test_down_when_nothing_runs_is_fine(dev: Dev) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import socket
 import threading
 import time
@@ -565,8 +566,38 @@ def test_the_rate_limit_is_as_configured_and_refuses(scene: Callable[..., Scene]
     with serving(by_path({"GET /soundbite/": Limited(10**6, told="100")})) as url:
         text = "RateLimit-Limit is 100, not 30 (APP_ENV_RATE_LIMIT)"
         assert found(scene(url, APP_ENV_RATE_LIMIT="30"), "api.rate_limit") == (FAIL, text)
-        text = "none of 38 requests was refused, the limit being 30"
+        text = "none of 76 requests was refused, the limit being 30"
         assert found(scene(url, APP_ENV_RATE_LIMIT="30"), "api.rate_limit_refuses") == (FAIL, text)
+
+
+def test_a_window_that_ends_while_the_limit_is_used_up_is_no_failure(scene: Callable[..., Scene]) -> None:
+    class Ending(Limited):
+        """Its window ends after 25 requests."""
+
+        def __call__(self, request: dict[str, Any]) -> bytes:
+            with self._ending:
+                self._seen += 1
+                if self._seen == 25:
+                    self.count = 0
+            return super().__call__(request)
+
+        _seen, _ending = 0, threading.Lock()
+
+    with serving(by_path({"GET /soundbite/": Ending(30)})) as url:
+        verdict = judged(scene(url, APP_ENV_RATE_LIMIT="30"), "api.rate_limit_refuses")
+    assert verdict.outcome is PASS, verdict
+
+
+def test_whoever_is_slower_than_the_limit_cannot_tell_whether_it_refuses(scene: Callable[..., Scene]) -> None:
+    def slow(_: dict[str, Any]) -> bytes:
+        time.sleep(0.15)
+        return error("400 Bad Request")
+
+    with serving(by_path({"GET /soundbite/": slow})) as url:
+        here = scene(url, APP_ENV_RATE_LIMIT="30", APP_ENV_RATE_WINDOW_SECONDS="1")
+        outcome, text = found(here, "api.rate_limit_refuses")
+    assert outcome is INCONCLUSIVE
+    assert re.fullmatch(r"76 requests took \d+ s, and a window of 1 s lets 30 in", text)
 
 
 @pytest.mark.parametrize(("platform", "hosts", "tasks"), [("hosts", 3, 0), ("ecs", 0, 4)])
@@ -592,11 +623,11 @@ def test_the_limit_is_that_of_every_process_that_answers(
     monkeypatch.setattr("app.checks.hosts.find", lambda _: [None] * hosts)
     monkeypatch.setattr("app.checks.platform.of", lambda _: Service())
     count = max(hosts, tasks)
-    with serving(by_path({"GET /soundbite/": Limited(38 * count)})) as url:
+    with serving(by_path({"GET /soundbite/": Limited(76 * count)})) as url:
         here = scene(url, "staging", APP_ENV_RATE_LIMIT="30", HOSTS_COUNT="0", PLATFORM=platform)
-        text = f"none of {38 * count} requests was refused, the limit being 30"
+        text = f"none of {76 * count} requests was refused, the limit being 30"
         assert found(here, "api.rate_limit_refuses") == (FAIL, text)
-    with serving(by_path({"GET /soundbite/": Limited(38 * count - 1)})) as url:
+    with serving(by_path({"GET /soundbite/": Limited(76 * count - 1)})) as url:
         here = scene(url, "staging", APP_ENV_RATE_LIMIT="30", HOSTS_COUNT="0", PLATFORM=platform)
         assert judged(here, "api.rate_limit_refuses").outcome is PASS
 
