@@ -17,15 +17,15 @@ from hypothesis import settings
 from soundbite import ports
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
 # How long one input takes depends on what else the machine does.
 settings.register_profile("patient", deadline=None, derandomize=bool(os.environ.get("CI")), print_blob=True)
 settings.load_profile("patient")
 
 ROOT = Path(__file__).parent.parent
-_ASSEMBLIES = ROOT / ".soundbite" / "cache" / "assemblies-of-tests"
-"""Cloud assemblies of all copies: a synth keeps a core busy for eight seconds, and their names are their contents."""
+_ASSEMBLIES = ROOT / ".soundbite" / "cache" / "assemblies"
+"""Cloud assemblies of all copies, and of this checkout: to make one keeps a core busy for up to ten seconds."""
 _KEPT = {
     "NODE_COMPILE_CACHE": str(ROOT / ".soundbite" / "cache" / "node-of-tests"),
     "JSII_RUNTIME_PACKAGE_CACHE_ROOT": str(ROOT / ".soundbite" / "cache" / "jsii-of-tests"),
@@ -62,6 +62,28 @@ def pytest_configure(config: pytest.Config) -> None:
     terminal = config.pluginmanager.get_plugin("terminalreporter")
     if terminal is not None and not hasattr(config, "workerinput"):
         config.pluginmanager.register(_AtOnce(terminal))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Measure no coverage where it would take as long again and tell nothing: hundreds of inputs, or CDK's own code."""
+    for item in items:
+        if item.get_closest_marker("hypothesis") or item.path.is_relative_to(ROOT / "tests" / "unit" / "cdk"):
+            item.add_marker("no_cover")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
+    """Measure no coverage of such a test's fixtures either: pytest-cov thinks of its call alone."""
+    plugin = item.config.pluginmanager.getplugin("_cov")
+    measuring = getattr(plugin, "cov_controller", None)
+    if measuring is None or item.get_closest_marker("no_cover") is None:
+        return (yield)
+    measuring.pause()
+    try:
+        return (yield)
+    finally:
+        measuring.resume()
 
 
 def clean_environ(**more: str) -> dict[str, str]:

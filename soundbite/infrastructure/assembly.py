@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from soundbite.environment import Environment
 
 _SYNTH_TIMEOUT = 180
-_KEPT = 20
+_KEPT = 40
 """Assemblies kept; a checkout that goes back and forth between branches finds its own again."""
 _RULES = ".rules"
 """Beside an assembly: the hash of what it was made of, but for the processor's code."""

@@ -19,6 +19,8 @@ from tests.conftest import ROOT, clean_environ
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.no_cover  # hundreds of inputs: it would take as long again
+
 SEED = 20261124
 SUBJECTS = [
     (env_files.SUBJECT, 120),
