@@ -1,8 +1,9 @@
-"""requirements.lock can be installed for good, whatever is published after it was made."""
+"""requirements.lock can be installed for good, whatever is published after it was made, and types are checked."""
 
 from __future__ import annotations
 
 import re
+import tomllib
 from importlib.metadata import PackageNotFoundError, requires
 
 from packaging.requirements import Requirement
@@ -43,3 +44,13 @@ def test_extras_are_pinned_with_their_package() -> None:
         str(each) for each in wanted if not each.extras <= pins.get(canonicalize_name(each.name), frozenset())
     ] == []
     assert "coverage" in {each.name for each in wanted}, "pytest-cov asks for coverage[toml]: is anything looked at?"
+
+
+def test_types_are_checked_of_every_module_of_cdk_that_is_used() -> None:
+    overrides = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["mypy"]["overrides"]
+    followed = next(each["module"] for each in overrides if each.get("follow_imports") == "normal")
+    code = "".join(
+        each.read_text(encoding="utf-8") for each in (ROOT / "cdk").rglob("*.py") if "node_modules" not in each.parts
+    )
+    used = {f"aws_cdk.{each}" for each in re.findall(r"\baws_(?!cdk\b)[a-z0-9]+", code)}
+    assert used == {each for each in followed if each.startswith("aws_cdk.aws_")}

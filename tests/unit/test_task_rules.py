@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.conftest import Inv
+from tests.conftest import ROOT, Inv
 
 if TYPE_CHECKING:
     from invoke import Collection
@@ -144,3 +145,8 @@ def test_a_reader_that_goes_away_is_no_error(inv: Inv) -> None:
     )
     os.close(write)
     assert "Traceback" not in done.stderr
+
+
+def test_httpx_leaves_its_command_line_where_it_is() -> None:
+    loaded = "import sys, soundbite, httpx; sys.exit(bool({'click', 'pygments', 'rich'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", loaded], cwd=ROOT, check=False).returncode == 0
