@@ -21,7 +21,7 @@ from .record import Recorder
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-_TIMEOUT = 4900
+_TIMEOUT = 4600
 """Seconds: against what hangs. How long all of it may take is another matter (README)."""
 _AT_ONCE = 2
 """Suites run at once: each keeps a core busy."""

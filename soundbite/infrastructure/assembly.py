@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -121,10 +122,11 @@ def synth(environment: Environment, processor: Path | None = None) -> Assembly:
 
 def _validated(folder: Path, rules: str) -> bool:
     """Tell whether an assembly is kept that was made of the same, whatever the processor's code was."""
-    return any(
-        each.read_text(encoding="utf-8") == rules and (each.with_suffix("") / "manifest.json").exists()
-        for each in folder.glob(f"*{_RULES}")
-    )
+    for each in folder.glob(f"*{_RULES}"):
+        with suppress(FileNotFoundError):  # another process may be taking old ones away
+            if each.read_text(encoding="utf-8") == rules and (each.with_suffix("") / "manifest.json").exists():
+                return True
+    return False
 
 
 def _prune(folder: Path) -> None:

@@ -77,6 +77,24 @@ def test_another_processor_is_another_hash_in_a_template_and_that_is_what_is_not
         assert json.loads(text) == former.template(stack), stack
 
 
+@pytest.mark.parametrize("validate", ["yes", "no"])
+def test_a_template_against_the_rules_of_cloudformation_is_refused_where_it_is_validated(
+    tmp_path: Path, texts: Texts, assembly: Callable[[str], Assembly], validate: str
+) -> None:
+    from aws_cdk import CfnResource, Stack
+
+    from cdk.application import build
+
+    assembly("staging")  # the library is there, and finds node
+    app = build(Settings.parse({**texts("staging", tmp_path / "assembly"), "VALIDATE": validate}))
+    CfnResource(Stack(app, "Wrong"), "Bucket", type="AWS::S3::Bucket", properties={"NoSuchProperty": 1})
+    if validate == "no":
+        app.synth()
+        return
+    with pytest.raises(Exception, match="alidation"):
+        app.synth()
+
+
 def test_the_assembly_holds_the_processor_and_no_path_of_this_machine(
     assembly: Callable[[str], Assembly], processor: Path
 ) -> None:
