@@ -93,3 +93,13 @@ def test_where_no_assembly_of_the_same_is_kept_it_is_validated(
     assert left == {other.name, *(f"{other.name}{each}" for each in (".lock", ".holder", ".rules"))}
     synth("two")
     assert program.validated == ["yes", "yes", "yes"]
+
+
+def test_one_that_another_process_takes_away_meanwhile_is_no_error(
+    program: Program, synth: Callable[..., assembly.Assembly]
+) -> None:
+    folder = synth("one").folder
+    (folder.parent / "gone.rules").symlink_to(folder.parent / "nowhere")  # listed, and not there when it is read
+    folder.with_suffix(".rules").unlink()
+    synth("two")
+    assert program.validated == ["yes", "yes"]
