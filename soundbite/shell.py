@@ -198,13 +198,16 @@ def shown(argv: Sequence[str]) -> str:
     return shlex.join(argv)
 
 
-def end_group(process: subprocess.Popen[str], grace: float = GRACE) -> None:
-    """End a process and everything in its group: SIGTERM, and SIGKILL for what is left after `grace` seconds."""
-    _signal_group(process.pid, signal.SIGTERM)
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(grace)
-    _signal_group(process.pid, signal.SIGKILL)
-    process.wait()
+def end_group(*processes: subprocess.Popen[str], grace: float = GRACE) -> None:
+    """End processes at once, and everything in their groups: SIGTERM, and SIGKILL for what is left after `grace` s."""
+    until = time.monotonic() + grace
+    for process in processes:
+        _signal_group(process.pid, signal.SIGTERM)
+    for process in processes:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(max(0.0, until - time.monotonic()))
+        _signal_group(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 @contextmanager
@@ -212,8 +215,7 @@ def all_ended() -> Iterator[None]:
     """End every command that any thread is running, and for the time of the block every one that is started."""
     _abandoned.set()
     try:
-        for process in list(_running):
-            end_group(process)
+        end_group(*list(_running))
         yield
     finally:
         _abandoned.clear()

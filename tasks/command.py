@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from invoke import Exit, task
 
 from soundbite.errors import ConfigurationError, Interrupted, SoundbiteError
-from soundbite.interruption import interrupt
+from soundbite.interruption import expected, interrupt, under_way
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -58,7 +58,8 @@ def command(
             _refuse_pretending(context)
             _on_signal(_interrupt)
             try:
-                function(context, *args, **kwargs)
+                with expected():
+                    function(context, *args, **kwargs)
             except Exit:
                 raise
             except Interrupted as interrupted:
@@ -73,7 +74,11 @@ def command(
                     _bug(error)
                 _end(_explain(error), 1)
             except Exception as error:  # noqa: BLE001 - whatever it is, it ends as one line and exit 1
-                _bug(error)
+                came = under_way()
+                if came is None:
+                    _bug(error)
+                else:  # where Python or a library was in the middle of something, and failed for it
+                    _end("Interrupted.", came.exit_code)
             finally:
                 _on_signal(_quit)
 
@@ -111,8 +116,6 @@ atexit.register(_on_signal, signal.SIG_IGN)
 
 
 def _interrupt(signum: int, _frame: FrameType | None) -> None:
-    # A second signal during the clean-up must not tear it apart: it has its own deadline.
-    _on_signal(signal.SIG_IGN)
     interrupt(signum)
 
 

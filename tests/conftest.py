@@ -125,7 +125,8 @@ class Inv:
         """Start it; signals reach it as from a terminal or a CI runner (a shell's & would ignore SIGINT)."""
         return subprocess.Popen(
             self.argv(*arguments),
-            env=clean_environ(**(self.variables | more)),
+            # With SIGABRT it tells what it was at.
+            env=clean_environ(**(self.variables | {"PYTHONFAULTHANDLER": "1"} | more)),
             cwd="/",
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -174,6 +174,21 @@ def test_what_other_threads_are_running_is_ended(family: Path) -> None:
     until(lambda: not any(map(alive, pids(family))), "child and grandchild to be gone", 5)
 
 
+def test_two_commands_that_ignore_sigterm_take_the_time_of_one(tmp_path: Path) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    families = [tmp_path / "one", tmp_path / "two"]
+    with ThreadPoolExecutor(2) as pool:
+        for each in families:
+            pool.submit(shell.run, python(_FAMILY, str(each), "child"), timeout=60)
+        until(lambda: all(each.exists() for each in families), "both families to run", 20)
+        started = time.monotonic()
+        with shell.all_ended():
+            took = time.monotonic() - started
+    assert shell.GRACE <= took < 2 * shell.GRACE
+    until(lambda: not any(alive(pid) for each in families for pid in pids(each)), "both families to be gone", 5)
+
+
 def test_a_missing_tool_is_named_and_doctor_recommended() -> None:
     with pytest.raises(SoundbiteError) as failed:
         shell.run(["no-such-tool-anywhere", "--version"], timeout=30)
@@ -343,6 +358,58 @@ def test_an_interruption_at_the_very_start_leaves_nothing_behind(tmp_path: Path,
         process.kill()
     assert starter.returncode == 143
     assert left == []
+
+
+# A library's destructor, as paramiko's channels have one, and a lock of `threading` that is taken apart.
+_LOST = """
+import os, signal, sys, time
+from invoke import Context, Exit
+from tasks.command import command
+
+class Careless:
+    def __del__(self):
+        try:
+            os.kill(os.getpid(), getattr(signal, sys.argv[2]))
+        except:
+            pass
+
+def lost():
+    Careless()
+    print("lost", flush=True)
+
+def replaced():
+    try:
+        os.kill(os.getpid(), getattr(signal, sys.argv[2]))
+    finally:
+        raise RuntimeError("cannot release un-acquired lock")
+
+def cleaned_up():
+    try:
+        os.kill(os.getpid(), getattr(signal, sys.argv[2]))
+    finally:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.5)
+        print("cleaned up", flush=True)
+
+@command()
+def done(context):
+    globals()[sys.argv[1]]()
+    time.sleep(20)
+    print("went on", flush=True)
+
+try:
+    done(Context())
+except Exit as ended:
+    sys.exit(ended.code)
+"""
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+@pytest.mark.parametrize(("how", "said"), [("lost", "lost\n"), ("replaced", ""), ("cleaned_up", "cleaned up\n")])
+def test_an_interruption_ends_the_task_wherever_it_comes(how: str, said: str, name: str, code: int) -> None:
+    argv = python(_LOST, how, name)
+    done = subprocess.run(argv, cwd=ROOT, env=clean_environ(), check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (code, said, "✗ Interrupted.\n")
 
 
 _AT_THE_END = """
