@@ -56,18 +56,17 @@ class Campaign:
     def go(self, place: Stage, chosen: Iterable[Blow]) -> None:
         """Do operations, one after another, with clients beside them."""
         with Load(place.place.hosts, rate=_RATE, clients=_CLIENTS) as load:
-            for blow in chosen:
-                lost = len(load.failed)
-                done = perform(place, blow)
-                found, how = judge(place, blow, done, load.failed[lost:])
-                self._note(blow, done, found, how)
-                if any(each.startswith("agree: not even") for each in found):
-                    break
-            self.requests = load.count
-        for secret in place.secrets:
-            for each in place.files():
-                if secret.encode() in each.read_bytes():
-                    self.rows[-1]["violations"].append(f"secret: one stands in the file {each.name}")
+            try:
+                for blow in chosen:
+                    lost = len(load.failed)
+                    done = perform(place, blow)
+                    found, how = judge(place, blow, done, load.failed[lost:])
+                    self._note(blow, done, found, how)
+                    if any(each.startswith("agree: not even") for each in found):
+                        break
+            finally:  # also of one that is cut short
+                self.requests = load.count
+                self._look_into_files(place)
 
     def table(self) -> str:
         """Return what became of operations by what struck them, as a Markdown table."""
@@ -84,6 +83,12 @@ class Campaign:
                 f"| {fault} | {len(rows)} | {struck} | {codes} | {how} | {sum(len(r['violations']) for r in rows)} |"
             )
         return "\n".join(lines)
+
+    def _look_into_files(self, place: Stage) -> None:
+        for secret in place.secrets if self.rows else []:
+            for each in place.files():
+                if secret.encode() in each.read_bytes():
+                    self.rows[-1]["violations"].append(f"secret: one stands in the file {each.name}")
 
     def _note(self, blow: Blow, done: Performed, found: list[str], how: str) -> None:
         row = {
@@ -122,17 +127,19 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(words: list[str] | None = None) -> int:
-    """Run a campaign; return 1 where something was violated."""
+    """Run a campaign; return 1 where something was violated, else 130 where it was cut short."""
     options = _options(words)
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, signal.default_int_handler)  # away with hosts and emulator, also where SIGINT was ignored
     folder = Path(tempfile.mkdtemp(prefix="soundbite-violations-"))
     campaign = Campaign(options.seed, folder)
     began = time.monotonic()
+    whole = False
     try:
         with stage() as place:
             began = time.monotonic()
             campaign.go(place, _chosen(options))
+            whole = True
     except KeyboardInterrupt:
         console.warn("Interrupted.")
     seconds = time.monotonic() - began
@@ -145,7 +152,9 @@ def main(words: list[str] | None = None) -> int:
         Path(options.json).write_text(json.dumps(campaign.rows, indent=2) + "\n", encoding="utf-8")
     if not campaign.violations:
         folder.rmdir()
-    return int(bool(campaign.violations) or not campaign.rows)
+    if campaign.violations:
+        return 1
+    return int(not campaign.rows) if whole else 128 + signal.SIGINT
 
 
 def _chosen(options: argparse.Namespace) -> Iterator[Blow]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import signal
+from contextlib import nullcontext
 from itertools import islice
 
 import pytest
 
-from bench.campaign.command import main
+from bench.campaign.command import Campaign, main
 from bench.campaign.plan import FAULTS, HOSTS, OPERATIONS, STEPS, blows
 
 
@@ -39,3 +41,21 @@ def test_a_wrong_argument_is_one_line_and_2(words: list[str], capsys: pytest.Cap
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert "bench/faults: " in said
+
+
+def test_a_campaign_that_is_cut_short_is_no_success(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def cut(campaign: Campaign, *_: object) -> None:
+        campaign.rows.append({"fault": "none", "code": 0, "settled": "free", "struck": True, "violations": []})
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("bench.campaign.command.stage", nullcontext)
+    monkeypatch.setattr(Campaign, "go", cut)
+    before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+    try:
+        assert main(["--seed=1"]) == 130
+    finally:
+        for each, handler in zip((signal.SIGINT, signal.SIGTERM), before, strict=True):
+            signal.signal(each, handler)
+    assert "seed 1: 1 operations in 0 minutes" in capsys.readouterr().out
