@@ -100,19 +100,16 @@ class Carrier:
         self._ended(outcome, why)
 
     def leave_interrupted(self) -> None:
-        """Say in the lock that this was cut off, and end all connections: within seconds or not at all."""
+        """Say in the lock that this was cut off, within seconds or not at all."""
 
-        def tried(last: Callable[[], None]) -> None:
+        def last_word() -> None:
             with suppress(Exception):
-                last()
+                self.lock.leave_interrupted()
 
-        until = time.monotonic() + _LAST_WORD
-        lasts = (self.platform.close, self.lock.leave_interrupted)
-        threads = [threading.Thread(target=tried, args=(each,), daemon=True) for each in lasts]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(max(0.0, until - time.monotonic()))
+        self.platform.close()
+        thread = threading.Thread(target=last_word, daemon=True)
+        thread.start()
+        thread.join(_LAST_WORD)
 
     def keep(self, state: str, **more: Any) -> None:
         """Write how far it is; the plan takes what more there is.
