@@ -7,6 +7,7 @@ where the exception is lost and the work goes on. So an interruption that did no
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import weakref
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 from .errors import Interrupted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _AGAIN = 0.05
 """Seconds until an interruption that was lost is raised again: by then whatever lost it has ended."""
@@ -32,11 +33,14 @@ def expected() -> Iterator[None]:
     """Take signals during the block, a task: the first one ends it, those after it leave its clean-up alone."""
     for each in (_raised, _waiting, _expecting):
         each.clear()
+    tell = sys.unraisablehook
+    sys.unraisablehook = _silently(tell)
     _expecting.append(True)
     try:
         yield
     finally:
-        _expecting.pop()
+        _expecting.clear()
+        sys.unraisablehook = tell
 
 
 def interrupt(signum: int) -> None:
@@ -75,6 +79,16 @@ def _made(signum: int) -> Interrupted:
     _waiting.clear()
     _raised[:] = [weakref.ref(made, lambda _: _lost(signum))]
     return made
+
+
+def _silently(tell: Callable[[sys.UnraisableHookArgs], object]) -> Callable[[sys.UnraisableHookArgs], object]:
+    """Return what tells of exceptions that Python loses, but of no interruption: that comes again."""
+
+    def told(lost: sys.UnraisableHookArgs) -> None:
+        if not isinstance(lost.exc_value, Interrupted):
+            tell(lost)
+
+    return told
 
 
 def _lost(signum: int) -> None:
