@@ -326,10 +326,18 @@ def ended(process: subprocess.Popen[str], within: float = 120) -> tuple[int, str
     try:
         said, _ = process.communicate(timeout=within)
     except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGABRT)  # Python tells what each thread was at
-        said, _ = process.communicate(timeout=10)
-        raise AssertionError(f"it did not end within {within:.0f} s:\n{said}") from None
+        raise AssertionError(f"it did not end within {within:.0f} s:\n{last_words(process)}") from None
     return process.returncode, said
+
+
+def last_words(process: subprocess.Popen[str]) -> str:
+    """End a task that does not end, and return what it said; with SIGABRT Python tells what each thread was at."""
+    process.send_signal(signal.SIGABRT)
+    try:
+        return process.communicate(timeout=10)[0]
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        return process.communicate(timeout=10)[0]
 
 
 def until_said(process: subprocess.Popen[str], word: str, within: float = 120) -> list[str]:

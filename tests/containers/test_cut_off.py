@@ -23,7 +23,7 @@ from soundbite import emulator
 from soundbite.processes import Process
 from tests.containers.conftest import docker
 from tests.containers.killing import beside, finished, killed, settled, two_hosts
-from tests.containers.rehearsals import Load, Rehearsal, answer, ended, until_said
+from tests.containers.rehearsals import Load, Rehearsal, answer, ended, last_words, until_said
 from tests.integration.conftest import until
 
 if TYPE_CHECKING:
@@ -84,9 +84,7 @@ def cancelled(process: subprocess.Popen[str], signals: Sequence[tuple[signal.Sig
         assert process.stdout is not None
         process.stdout.close()
         return taken
-    process.send_signal(signal.SIGABRT)  # Python tells what each thread was at
-    said, _ = process.communicate(timeout=10)
-    raise AssertionError(f"it outlived {', '.join(each.name for each, _ in signals)}:\n{said}")
+    raise AssertionError(f"it outlived {', '.join(each.name for each, _ in signals)}:\n{last_words(process)}")
 
 
 def left(process: subprocess.Popen[str]) -> list[psutil.Process]:
@@ -272,10 +270,13 @@ def test_a_deploy_cancelled_in_every_state_ends_by_sigint_and_is_settled_elsewhe
             until_said(process, f"✓ {point}")
             interrupted = by_sigint_alone(place, process, at_its_end=point in AT_THE_END)
             how = "--abort" if number % 2 else "--resume"
-            said = elsewhere.deploy("", how) if interrupted else ""
-            settled(place)
             # Between the record's write and the lock's release it is done, and there is nothing to take back.
-            recorded = point in AT_THE_END and "Nothing was left to do" in said
+            recorded = interrupted and place.json("history")[0]["verified"]
+            if interrupted:
+                said = elsewhere.deploy("", how)
+                assert ("Nothing was left to do" in said) == recorded, said
+                assert point in AT_THE_END or not recorded
+            settled(place)
             if not interrupted or recorded or how == "--resume":
                 serves = {greeting}
             assert greetings(place) == serves, point
