@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from bench.campaign.plan import AWS_FAULTS
-from tests.containers.conftest import docker
+from tests.containers.conftest import docker, pause
 from tests.containers.rehearsals import answer
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def _cut(stage: Stage, host: int) -> Callable[[], None]:
 
 
 def _paused(stage: Stage, host: int) -> Callable[[], None]:
-    docker("pause", stage.place.container(host))
+    pause(stage.place.container(host))
 
     def mend() -> None:
         docker("unpause", stage.place.container(host))

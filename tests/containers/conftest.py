@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
 import uuid
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,6 +23,33 @@ def docker(*arguments: str, timeout: float = 120, check: bool = True) -> str:
     )
     assert done.returncode == 0 or not check, f"docker {' '.join(arguments)}: {done.stderr}{done.stdout}"
     return done.stdout.strip()
+
+
+def pause(container: str, within: float = 60) -> None:
+    """Have all of a container stand still, within so many seconds.
+
+    With cgroup v1, runc gives up ("unable to freeze") and thaws where processes start quicker than it freezes them, as
+    on a host whose own engine is at work (opencontainers/runc, libcontainer/cgroups/fs/freezer.go).
+    """
+    end = time.monotonic() + within
+    while True:
+        try:
+            docker("pause", container)
+        except AssertionError as error:
+            if "unable to freeze" not in str(error) or time.monotonic() > end:
+                raise
+        else:
+            return
+
+
+@contextmanager
+def paused(*containers: str) -> Iterator[None]:
+    """Have containers stand still for a while."""
+    with ExitStack() as stack:
+        for each in containers:
+            pause(each)
+            stack.callback(docker, "unpause", each)
+        yield
 
 
 def missing(what: str) -> None:

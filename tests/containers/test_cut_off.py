@@ -21,7 +21,7 @@ import pytest
 
 from soundbite import emulator
 from soundbite.processes import Process
-from tests.containers.conftest import docker
+from tests.containers.conftest import docker, paused
 from tests.containers.killing import beside, finished, killed, settled, two_hosts
 from tests.containers.rehearsals import Load, Rehearsal, answer, ended, last_words, until_said
 from tests.integration.conftest import until
@@ -126,13 +126,10 @@ def hanging(pid: int | None, *hosts: str) -> Iterator[None]:
     """Have a process and some hosts stand still for a while."""
     assert pid is not None
     os.kill(pid, signal.SIGSTOP)
-    for each in hosts:
-        docker("pause", each)
     try:
-        yield
+        with paused(*hosts):
+            yield
     finally:
-        for each in hosts:
-            docker("unpause", each)
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGCONT)
 

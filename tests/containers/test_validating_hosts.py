@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import copied
 from tests.containers.breaking import FAULTS, balanced, ledger
-from tests.containers.conftest import docker
+from tests.containers.conftest import paused
 from tests.containers.rehearsals import Rehearsal, rehearsal
 
 if TYPE_CHECKING:
@@ -118,13 +118,10 @@ def test_a_fault_is_caught(place: Rehearsal, name: str) -> None:
 
 
 def test_a_host_that_hangs_is_named_and_holds_up_nobody(place: Rehearsal) -> None:
-    docker("pause", place.container(2))
-    try:
+    with paused(place.container(2)):
         began = time.monotonic()
         code, report = validated(place, "--only=release", "--timeout=8s")
         took = time.monotonic() - began
-    finally:
-        docker("unpause", place.container(2))
     on_hosts = ("hosts", "digest", "restarts", "room")
     assert (code, unwell(report)) == (6, {f"release.{each}": "inconclusive" for each in on_hosts})
     for each in on_hosts:
