@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     import botocore.session
     from boto3 import Session
     from botocore.credentials import ReadOnlyCredentials
-    from botocore.loaders import Loader
 
     from .environment import Environment
+    from .models import Models
 
 _EMULATED_SECRET = "test"  # noqa: S105 - what the emulator signs presigned addresses with
 
@@ -26,8 +26,8 @@ _SKEWED = {"RequestTimeTooSkewed", "RequestInTheFuture"}
 _SKEWED_WORDS = ("Signature expired", "Signature not yet current")
 """How AWS refuses what a wrong clock has signed; services that have no code for it say it in words."""
 
-_loader: Loader | None = None
-"""Reads what botocore knows of a service; shared, since a session of its own would parse all of it again (75 ms)."""
+_models: Models | None = None
+"""What botocore knows of services, for all sessions of this process."""
 
 
 class Patience(NamedTuple):
@@ -190,12 +190,12 @@ def _nobodys() -> dict[str, Any]:
 
 
 def _sharing(session: botocore.session.Session) -> botocore.session.Session:
-    from botocore.loaders import create_loader
+    from .models import Models
 
-    global _loader  # noqa: PLW0603 - one for the process
-    if _loader is None:
-        _loader = create_loader(session.get_config_variable("data_path"))
-    session.register_component("data_loader", _loader)
+    global _models  # noqa: PLW0603 - one for the process
+    if _models is None:
+        _models = Models(session.get_config_variable("data_path"))
+    session.register_component("data_loader", _models)
     return session
 
 
