@@ -5,9 +5,9 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from soundbite.errors import ConfigurationError, Locked, Refused
+from soundbite.errors import ConfigurationError, Locked, Refused, SoundbiteError
 from soundbite.platforms.platform import served
-from soundbite.releases import Deployment, NoLedger, Operation
+from soundbite.releases import Deployment, LedgerUnreachable, NoLedger, Operation
 from soundbite.releases.records import PLANNED
 
 from . import planning, scene
@@ -117,11 +117,27 @@ def common(
 
 @contextmanager
 def released_on_failure(lock: Lock) -> Iterator[None]:
-    """Give the lock back if what must be done first under it fails: nothing was begun."""
+    """Give the lock back if what must be done first under it fails: nothing was begun.
+
+    Where the ledger may have been told that something was, it is left interrupted: what was sent may have been written,
+    whatever became of the answer.
+    """
     try:
         yield
-    except BaseException:
+    except LedgerUnreachable as error:
+        if not lock.operation:
+            lock.release()
+            raise
+        lock.within_seconds(lock.leave_interrupted)
+        raise LedgerUnreachable(
+            f"{error.message}\nNothing was changed, but {lock.operation} may stand in the ledger as begun.",
+            f"{error.hint} When it is back: inv deploy.{lock.name} --abort.".lstrip(),
+        ) from None
+    except SoundbiteError:
         lock.release()
+        raise
+    except BaseException:
+        lock.within_seconds(lock.leave_interrupted if lock.operation else lock.release)
         raise
 
 

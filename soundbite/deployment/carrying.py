@@ -5,9 +5,7 @@ Everything a step needs stands in the operation's plan, in the ledger: so anothe
 
 from __future__ import annotations
 
-import threading
 import time
-from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -25,9 +23,6 @@ if TYPE_CHECKING:
     from soundbite.releases import Lock
 
     from .scene import Scene
-
-_LAST_WORD = 4.0
-"""Seconds that an interrupted process takes to say so in the lock: it must be gone within 5."""
 
 
 class Carrier:
@@ -101,15 +96,8 @@ class Carrier:
 
     def leave_interrupted(self) -> None:
         """Say in the lock that this was cut off, within seconds or not at all."""
-
-        def last_word() -> None:
-            with suppress(Exception):
-                self.lock.leave_interrupted()
-
         self.platform.close()
-        thread = threading.Thread(target=last_word, daemon=True)
-        thread.start()
-        thread.join(_LAST_WORD)
+        self.lock.within_seconds(self.lock.leave_interrupted)
 
     def keep(self, state: str, **more: Any) -> None:
         """Write how far it is; the plan takes what more there is.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -21,6 +22,8 @@ from .items import LOCK
 from .records import SCHEMA, TOOL, is_a
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .ledger import Ledger
 
 FREE, HELD, INTERRUPTED, KEPT = "free", "held", "interrupted", "kept"
@@ -30,6 +33,10 @@ _STATES = {FREE, HELD, INTERRUPTED, KEPT}
 _POLL = 0.5
 _MOMENT, _SETTLING = 0.05, 10.0
 """Seconds between two attempts at a lock that looks free, and for which it is tried again and again."""
+_LAST_WORD = 4.0
+"""Seconds that an interrupted process takes for its last word: it must be gone within 5."""
+_LAST_BEAT = 1.0
+"""Seconds to wait for a beat that is under way; one that comes later changes nothing that is no longer ours."""
 
 
 @dataclass(frozen=True)
@@ -74,13 +81,18 @@ class Lock:
     def __init__(self, ledger: Ledger, lease: float) -> None:
         self._items = ledger.items
         self._lease = lease
-        self._name = ledger.cloud.environment.name
+        self.name = ledger.cloud.environment.name
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
         self._holder: dict[str, str] = {}
         self._renewed = 0.0
         self.token = 0
         self.lost = ""
+
+    @property
+    def operation(self) -> str:
+        """The deployment that it is held for, empty before there is one: the ledger may know of it."""
+        return self._holder.get("operation", "")
 
     def look(self) -> Seen:
         """Return the lock as it is now."""
@@ -100,7 +112,7 @@ class Lock:
             return seen  # noqa: TRY300
         except (KeyError, ValueError, TypeError, RecursionError):
             raise ConfigurationError(
-                f"The ledger of {self._name} has something else where its lock should be.",
+                f"The ledger of {self.name} has something else where its lock should be.",
                 "Was it written by hand? Restore the table to a point before (point-in-time recovery).",
             ) from None
 
@@ -142,7 +154,7 @@ class Lock:
                 raise self._held(seen, wait)
             if now - told > 10:  # noqa: PLR2004 - a sign of life
                 told = now
-                console.say(f"  waiting for the lock of {self._name}, {until - now:.0f} s more: {seen.told()}")
+                console.say(f"  waiting for the lock of {self.name}, {until - now:.0f} s more: {seen.told()}")
             time.sleep(min(_POLL, until - now))
 
     def require_free(self) -> None:
@@ -176,7 +188,7 @@ class Lock:
         """
         seen = self.look()
         if seen.state == FREE:
-            raise Refused(f"Nothing of {self._name} was interrupted: its lock is free.")
+            raise Refused(f"Nothing of {self.name} was interrupted: its lock is free.")
         if seen.state == KEPT:
             raise self._held(seen, 0)
         if seen.state == HELD:
@@ -190,15 +202,15 @@ class Lock:
                         seen = now
                         break
                     if now.state == FREE:
-                        raise Refused(f"Nothing of {self._name} was interrupted: its lock has just been released.")
+                        raise Refused(f"Nothing of {self.name} was interrupted: its lock has just been released.")
                     raise Locked(
-                        f"{self._name} is being worked on: {now.told()}.", "Wait for it, or stop it first (Ctrl-C)."
+                        f"{self.name} is being worked on: {now.told()}.", "Wait for it, or stop it first (Ctrl-C)."
                     )
         operation = seen.holder.get("operation", "")
         if not self._write(seen, HELD, {**holder, "operation": holder.get("operation") or operation}):
             raise Locked(
-                f"The lock of {self._name} has just moved: somebody else took it, or its holder is at work after all.",
-                f"inv lock.status --env={self._name}",
+                f"The lock of {self.name} has just moved: somebody else took it, or its holder is at work after all.",
+                f"inv lock.status --env={self.name}",
             )
         return seen
 
@@ -224,6 +236,17 @@ class Lock:
         self._stop()
         self._update(INTERRUPTED, self._holder)
 
+    def within_seconds(self, word: Callable[[], None]) -> None:
+        """Say a last word, such as `release`, within seconds or not at all: then the lease runs out."""
+
+        def say() -> None:
+            with suppress(Exception):
+                word()
+
+        thread = threading.Thread(target=say, daemon=True)
+        thread.start()
+        thread.join(_LAST_WORD)
+
     def release_kept(self) -> Seen:
         """Release a person's lock.
 
@@ -235,12 +258,12 @@ class Lock:
         seen = self.look()
         if seen.state in {HELD, INTERRUPTED}:
             raise Refused(
-                f"The lock of {self._name} is an operation's ({seen.state}): {seen.told()}. It was left alone.",
-                f"inv deploy.{self._name} --resume finishes it, --abort takes it back.",
+                f"The lock of {self.name} is an operation's ({seen.state}): {seen.told()}. It was left alone.",
+                f"inv deploy.{self.name} --resume finishes it, --abort takes it back.",
             )
         self.token, self._holder = seen.token, {}
         if seen.state == KEPT and not self._update(FREE, {}) and self.look().state != FREE:
-            raise Locked("It was taken by somebody else in this moment.", f"inv lock.status --env={self._name}")
+            raise Locked("It was taken by somebody else in this moment.", f"inv lock.status --env={self.name}")
         return seen
 
     def require(self) -> None:
@@ -259,7 +282,7 @@ class Lock:
         if late and not self.lost and not self._update(HELD, None):
             self.lost = self._taken()
         if self.lost:
-            raise Locked(self.lost, f"inv lock.status --env={self._name}")
+            raise Locked(self.lost, f"inv lock.status --env={self.name}")
 
     def _write(self, seen: Seen, state: str, holder: dict[str, str]) -> bool:
         """Become the holder, if it is as it was seen."""
@@ -340,22 +363,22 @@ class Lock:
     def _stop(self) -> None:
         self._ended.set()
         if self._thread is not None:
-            self._thread.join(5)
+            self._thread.join(_LAST_BEAT)
 
     def _taken(self) -> str:
-        return f"The lock of {self._name} was taken over by somebody else."
+        return f"The lock of {self.name} was taken over by somebody else."
 
     def _held(self, seen: Seen, wait: float) -> Locked:
         after = f" after {wait:.0f} s" if wait else ""
         hint = (
-            f"inv lock.release --env={self._name} releases it."
+            f"inv lock.release --env={self.name} releases it."
             if seen.state == KEPT
-            else f"--lock-wait=10m waits for it. If it is dead, inv deploy.{self._name} --resume or --abort takes over."
+            else f"--lock-wait=10m waits for it. If it is dead, inv deploy.{self.name} --resume or --abort takes over."
         )
-        return Locked(f"{self._name} is locked{after} by {seen.told()}.", hint)
+        return Locked(f"{self.name} is locked{after} by {seen.told()}.", hint)
 
     def _interrupted(self, seen: Seen, why: str = "it was interrupted") -> Locked:
         return Locked(
-            f"{self._name} is in the middle of something, and {why}: {seen.told()}.",
-            f"inv deploy.{self._name} --resume finishes it, --abort takes it back.",
+            f"{self.name} is in the middle of something, and {why}: {seen.told()}.",
+            f"inv deploy.{self.name} --resume finishes it, --abort takes it back.",
         )

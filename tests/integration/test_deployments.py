@@ -15,7 +15,7 @@ from soundbite.deployment import Wishes, hosting, planning, releasing, showing
 from soundbite.errors import ConfigurationError, Interrupted, Locked, Refused, SoundbiteError, WentBack
 from soundbite.infrastructure import changes, functions, stacks
 from soundbite.platforms.platform import SwitchFailed
-from soundbite.releases import Ledger, Lock
+from soundbite.releases import Ledger, LedgerUnreachable, Lock
 from soundbite.releases.items import item as new_item
 from tests.integration.stages import ADDRESSES, FIRST, SECOND, Machine, Stages
 from tests.integration.test_ledger import Emulated, emulated
@@ -23,6 +23,8 @@ from tests.integration.test_ledger import Emulated, emulated
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from soundbite.deployment.scene import Scene
 
 A, B, C = (f"r-{each * 12}" for each in "abc")
 
@@ -529,6 +531,76 @@ def test_a_rollback_cut_off_before_its_end_is_written_marks_nothing(
     assert two.serving() == {f"{FIRST}-2"}
     assert (two.scene().ledger.bad(B), two.scene().ledger.deployment(f"{FIRST}-2").bad) == ("", "")
     assert two.scene().ledger.deployment(f"{FIRST}-3").outcome == "aborted"
+
+
+def begun_and_then(monkeypatch: pytest.MonkeyPatch, error: BaseException, *, written: bool) -> pytest.MonkeyPatch:
+    """Have something happen as an operation's first record is written, or would be."""
+    put = Ledger.put_begun
+
+    def put_begun(ledger: Ledger, *told: Any) -> None:
+        if written:
+            put(ledger, *told)
+        raise error
+
+    monkeypatch.setattr(Ledger, "put_begun", put_begun)
+    return monkeypatch
+
+
+@pytest.mark.parametrize("verb", ["deploy", "rollback"])
+@pytest.mark.parametrize("how", [deployment.resume, deployment.abort])
+def test_cut_off_as_its_first_record_was_written_it_is_interrupted(
+    two: Stages, monkeypatch: pytest.MonkeyPatch, verb: str, how: Callable[[Scene], object]
+) -> None:
+    two.deploy(B)
+    two.tree = C
+    with monkeypatch.context() as patch:
+        begun_and_then(patch, Interrupted(signal.SIGTERM), written=True)
+        with pytest.raises(Interrupted):
+            getattr(two, verb)()
+    assert two.scene().lock().look().state == "interrupted"
+    how(two.scene())
+    assert two.scene().lock().look().state == "free"
+    assert two.scene().ledger.deployment(f"{FIRST}-3").outcome == (
+        "succeeded" if how is deployment.resume else "aborted"
+    )
+    assert two.serving() == {f"{FIRST}-{3 if how is deployment.resume else 2}"}
+
+
+@pytest.mark.parametrize("written", [True, False])
+def test_where_nobody_knows_whether_it_was_begun_abort_looks(
+    two: Stages, monkeypatch: pytest.MonkeyPatch, *, written: bool
+) -> None:
+    with monkeypatch.context() as patch:
+        begun_and_then(patch, LedgerUnreachable("The ledger does not answer", "Is it there?"), written=written)
+        with pytest.raises(LedgerUnreachable, match=f"{FIRST}-2 may stand in the ledger as begun") as caught:
+            two.deploy()
+    assert caught.value.hint == f"Is it there? When it is back: inv deploy.{FIRST} --abort."
+    assert two.scene().lock().look().state == "interrupted"
+    deployment.abort(two.scene())
+    assert two.scene().lock().look().state == "free"
+    assert [each.outcome for each in two.scene().ledger.deployments()] == (
+        ["aborted", "succeeded"] if written else ["succeeded"]
+    )
+    assert two.deploy()["release"] == B
+
+
+def test_cut_off_before_anything_was_begun_its_lock_is_free(two: Stages, monkeypatch: pytest.MonkeyPatch) -> None:
+    def cut(*_: object) -> None:
+        raise Interrupted(signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "next_number", cut)
+        with pytest.raises(Interrupted):
+            two.deploy()
+    assert two.scene().lock().look().state == "free"
+
+
+def test_a_refused_beginning_gives_its_lock_back(two: Stages, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        begun_and_then(patch, Refused("not today"), written=False)
+        with pytest.raises(Refused, match="not today"):
+            two.deploy()
+    assert two.scene().lock().look().state == "free"
 
 
 def cut_while_stacks_are_deployed(stages: Stages, monkeypatch: pytest.MonkeyPatch) -> None:
