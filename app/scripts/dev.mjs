@@ -7,10 +7,8 @@ import { compileApi } from './api.mjs';
 import { AppProcess } from './app-process.mjs';
 import { PROCESSOR_SRC, SRC } from './paths.mjs';
 import { bundleProcessor } from './processor.mjs';
+import { settling } from './settling.mjs';
 import { watchTree } from './watch.mjs';
-
-/** Editors write a file in several steps. */
-const SETTLE_MS = 25;
 
 /** @param {string} line */
 function say(line) {
@@ -60,8 +58,6 @@ const show = (error) => say(error instanceof Error ? error.message : String(erro
 /** @type {Set<string>} */
 let saved = new Set();
 let working = Promise.resolve();
-/** @type {NodeJS.Timeout | undefined} */
-let settling;
 
 /** One round at a time; what is saved during one makes the next. */
 async function work() {
@@ -72,12 +68,12 @@ async function work() {
   await bundle(files).catch(show);
 }
 
+const settle = settling(() => {
+  working = working.then(work);
+});
 const unwatch = await watchTree(SRC, (file) => {
   saved.add(file);
-  clearTimeout(settling);
-  settling = setTimeout(() => {
-    working = working.then(work);
-  }, SETTLE_MS);
+  settle(file);
 });
 
 /** @param {NodeJS.Signals} signal */
