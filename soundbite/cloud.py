@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import waiting
@@ -25,9 +26,6 @@ _EMULATED_SECRET = "test"  # noqa: S105 - what the emulator signs presigned addr
 _SKEWED = {"RequestTimeTooSkewed", "RequestInTheFuture"}
 _SKEWED_WORDS = ("Signature expired", "Signature not yet current")
 """How AWS refuses what a wrong clock has signed; services that have no code for it say it in words."""
-
-_models: Models | None = None
-"""What botocore knows of services, for all sessions of this process."""
 
 
 class Patience(NamedTuple):
@@ -190,13 +188,16 @@ def _nobodys() -> dict[str, Any]:
 
 
 def _sharing(session: botocore.session.Session) -> botocore.session.Session:
+    session.register_component("data_loader", _models(session.get_config_variable("data_path")))
+    return session
+
+
+@cache
+def _models(more: str | None) -> Models:
+    """Return what botocore knows of services, for all sessions of this process."""
     from .models import Models
 
-    global _models  # noqa: PLW0603 - one for the process
-    if _models is None:
-        _models = Models(session.get_config_variable("data_path"))
-    session.register_component("data_loader", _models)
-    return session
+    return Models(more)
 
 
 def permission(service: str, method: str) -> str:
