@@ -68,13 +68,11 @@ async function work() {
   await bundle(files).catch(show);
 }
 
-const settle = settling(() => {
+const written = settling((files) => {
+  for (const file of files) saved.add(file);
   working = working.then(work);
 });
-const unwatch = await watchTree(SRC, (file) => {
-  saved.add(file);
-  settle(file);
-});
+const unwatch = await watchTree(SRC, written);
 
 /** @param {NodeJS.Signals} signal */
 async function end(signal) {

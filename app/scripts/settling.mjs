@@ -6,7 +6,7 @@ export const SETTLE_MS = 25;
 export const EMPTY_MS = 500;
 
 /**
- * @param {() => void} written called when nothing was saved for a moment, a longer one where a file is empty
+ * @param {(paths: string[]) => void} written gets them when nothing was saved for a moment, a longer one where one is empty
  * @returns {(path: string) => void} to be told of each file that is saved
  */
 export function settling(written) {
@@ -16,8 +16,9 @@ export function settling(written) {
   let timer;
 
   function end() {
+    const paths = [...saved];
     saved.clear();
-    written();
+    written(paths);
   }
 
   return (path) => {

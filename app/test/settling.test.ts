@@ -6,10 +6,14 @@ import { EMPTY_MS, SETTLE_MS, settling } from '../scripts/settling.mjs';
 
 let folder: string;
 let file: string;
+let written: ReturnType<typeof vi.fn<(paths: string[]) => void>>;
+let saved: (path: string) => void;
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'soundbite-settling-'));
   file = join(folder, 'clip.ts');
+  written = vi.fn<(paths: string[]) => void>();
+  saved = settling(written);
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
 });
 
@@ -21,8 +25,6 @@ afterEach(async () => {
 const write = (content: string) => writeFile(file, content);
 
 it('takes what is saved in several steps for one save', async () => {
-  const written = vi.fn();
-  const saved = settling(written);
   await write('export');
   saved(file);
   vi.advanceTimersByTime(SETTLE_MS - 1);
@@ -30,12 +32,10 @@ it('takes what is saved in several steps for one save', async () => {
   vi.advanceTimersByTime(SETTLE_MS - 1);
   expect(written).not.toHaveBeenCalled();
   vi.advanceTimersByTime(1);
-  expect(written).toHaveBeenCalledTimes(1);
+  expect(written.mock.calls).toEqual([[[file]]]);
 });
 
 it('waits longer for a file that is empty: an editor is writing it', async () => {
-  const written = vi.fn();
-  const saved = settling(written);
   await write('');
   saved(file);
   vi.advanceTimersByTime(SETTLE_MS + EMPTY_MS - 1);
@@ -49,8 +49,6 @@ it('waits longer for a file that is empty: an editor is writing it', async () =>
 });
 
 it('takes a file that stays empty, or is gone, as it is', async () => {
-  const written = vi.fn();
-  const saved = settling(written);
   await write('');
   saved(file);
   vi.advanceTimersByTime(SETTLE_MS);
@@ -60,5 +58,5 @@ it('takes a file that stays empty, or is gone, as it is', async () => {
   saved(file);
   saved(folder);
   vi.advanceTimersByTime(SETTLE_MS);
-  expect(written).toHaveBeenCalledTimes(2);
+  expect(written).toHaveBeenLastCalledWith([file, folder]);
 });
