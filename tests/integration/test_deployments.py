@@ -48,6 +48,18 @@ def mark_bad(stages: Stages, name: str, release: str) -> None:
     lock.release()
 
 
+def interrupted_in(owner: object, name: str, work: Callable[[], object]) -> None:
+    """Do something that a signal ends where a function is called."""
+
+    def cut(*_: object, **__: object) -> None:
+        raise Interrupted(signal.SIGINT)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(owner, name, cut)
+        with pytest.raises(Interrupted):
+            work()
+
+
 def test_a_release_goes_out_goes_on_and_comes_back(stages: Stages) -> None:
     stages.deploy(A)
     stages.deploy(B)
@@ -254,20 +266,11 @@ def test_infrastructure_can_be_kept_as_it_is(stages: Stages) -> None:
     assert stages.scene().ledger.deployment(f"{FIRST}-3").assembly == "a2"
 
 
-def test_a_rollback_cut_off_in_its_infrastructure_is_finished_with_it(
-    stages: Stages, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_rollback_cut_off_in_its_infrastructure_is_finished_with_it(stages: Stages) -> None:
     for each in (A, B):
         stages.deploy(each)
     stages.difference = changes.Difference({"a1-Api": {}})
-
-    def cut(*_: object) -> None:
-        raise Interrupted(signal.SIGTERM)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(changes, "go_back", cut)
-        with pytest.raises(Interrupted):
-            stages.rollback()
+    interrupted_in(changes, "go_back", stages.rollback)
     assert stages.scene().lock().look().state == "interrupted"
     done = deployment.resume(stages.scene())
     assert done["release"] == A
@@ -514,18 +517,9 @@ def test_sigterm_while_going_back_leaves_it_interrupted(two: Stages) -> None:
     assert two.serving() == {f"{FIRST}-1"}
 
 
-def test_a_rollback_cut_off_before_its_end_is_written_marks_nothing(
-    two: Stages, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_rollback_cut_off_before_its_end_is_written_marks_nothing(two: Stages) -> None:
     two.deploy(B)
-
-    def cut(*_: object) -> None:
-        raise Interrupted(signal.SIGTERM)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Ledger, "put_ended", cut)
-        with pytest.raises(Interrupted):
-            two.rollback()
+    interrupted_in(Ledger, "put_ended", two.rollback)
     assert two.scene().ledger.deployment(f"{FIRST}-3").outcome == ""
     deployment.abort(two.scene())
     assert two.serving() == {f"{FIRST}-2"}
@@ -533,7 +527,7 @@ def test_a_rollback_cut_off_before_its_end_is_written_marks_nothing(
     assert two.scene().ledger.deployment(f"{FIRST}-3").outcome == "aborted"
 
 
-def begun_and_then(monkeypatch: pytest.MonkeyPatch, error: BaseException, *, written: bool) -> pytest.MonkeyPatch:
+def begun_and_then(monkeypatch: pytest.MonkeyPatch, error: BaseException, *, written: bool) -> None:
     """Have something happen as an operation's first record is written, or would be."""
     put = Ledger.put_begun
 
@@ -543,7 +537,6 @@ def begun_and_then(monkeypatch: pytest.MonkeyPatch, error: BaseException, *, wri
         raise error
 
     monkeypatch.setattr(Ledger, "put_begun", put_begun)
-    return monkeypatch
 
 
 @pytest.mark.parametrize("verb", ["deploy", "rollback"])
@@ -584,14 +577,8 @@ def test_where_nobody_knows_whether_it_was_begun_abort_looks(
     assert two.deploy()["release"] == B
 
 
-def test_cut_off_before_anything_was_begun_its_lock_is_free(two: Stages, monkeypatch: pytest.MonkeyPatch) -> None:
-    def cut(*_: object) -> None:
-        raise Interrupted(signal.SIGINT)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Ledger, "next_number", cut)
-        with pytest.raises(Interrupted):
-            two.deploy()
+def test_cut_off_before_anything_was_begun_its_lock_is_free(two: Stages) -> None:
+    interrupted_in(Ledger, "next_number", two.deploy)
     assert two.scene().lock().look().state == "free"
 
 
@@ -603,20 +590,14 @@ def test_a_refused_beginning_gives_its_lock_back(two: Stages, monkeypatch: pytes
     assert two.scene().lock().look().state == "free"
 
 
-def cut_while_stacks_are_deployed(stages: Stages, monkeypatch: pytest.MonkeyPatch) -> None:
-    def cut(*_: object, **__: object) -> None:
-        raise Interrupted(signal.SIGINT)
-
+def cut_while_stacks_are_deployed(stages: Stages) -> None:
     stages.pending = ["Api"]
-    with monkeypatch.context() as patch:
-        patch.setattr(stacks, "deploy", cut)
-        with pytest.raises(Interrupted):
-            stages.deploy()
+    interrupted_in(stacks, "deploy", stages.deploy)
 
 
 def test_resume_wants_the_tree_that_the_plan_was_made_of(two: Stages, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkout, "revision", lambda: "decade")
-    cut_while_stacks_are_deployed(two, monkeypatch)
+    cut_while_stacks_are_deployed(two)
     two.tree = C
     monkeypatch.setattr(checkout, "revision", lambda: "facade")
     with pytest.raises(Refused) as caught:
