@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { json } from 'node:stream/consumers';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { eventually } from './support/eventually.js';
-import { freePort } from './support/ports.js';
+import { freePort, isFree } from './support/ports.js';
 import { Running } from './support/running.js';
 
 const settings = {
@@ -67,6 +67,8 @@ describe('the built API', () => {
     running.signal(signal);
     await running.said('"message":"closing"');
     await idleGone;
+    // Node ends what is idle just before it stops listening: who connects in between is queued, and reset.
+    await eventually(() => isFree(port));
     const [refused] = (await once(connect(port, '127.0.0.1'), 'error')) as [NodeJS.ErrnoException];
     aws.open();
 
