@@ -15,6 +15,7 @@ import pytest
 from hypothesis import settings
 
 from soundbite import ports
+from tests import forking
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -97,10 +98,18 @@ free_ports = ports.free
 
 @dataclass
 class Inv:
-    """`inv` in a checkout, with variables of its own."""
+    """`inv` in a checkout, with variables of its own.
+
+    Parameters
+    ----------
+    forked:
+        Whether what is run to its end is forked from a process that has imported the libraries (`tests/forking.py`);
+        what is started, to be signalled or watched, never is. A fork has the command line of what it was forked from.
+    """
 
     root: Path = ROOT
     variables: dict[str, str] = field(default_factory=dict)
+    forked: bool = True
 
     def argv(self, *arguments: str) -> list[str]:
         """Return the command line."""
@@ -110,9 +119,13 @@ class Inv:
         self, *arguments: str, timeout: float = 120, stdin: str = "", **more: str
     ) -> subprocess.CompletedProcess[str]:
         """Run it to its end."""
+        environ = clean_environ(**(self.variables | more))
+        if self.forked:
+            words = ["--search-root", str(self.root), *arguments]
+            return forking.forker().run(words, environ, "/", stdin, timeout)
         return subprocess.run(
             self.argv(*arguments),
-            env=clean_environ(**(self.variables | more)),
+            env=environ,
             cwd="/",
             capture_output=True,
             text=True,

@@ -1,15 +1,27 @@
-/** Bundles the processor with esbuild into a folder that needs nothing beside it. */
+/**
+ * Bundles the processor with esbuild into a folder that needs nothing beside it. What is made of unchanged files is not
+ * made again: to bundle the AWS SDK keeps a core busy for a second, while the API starts.
+ */
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { espeak } from './espeak.mjs';
 import { CompileError } from './api.mjs';
+import { remember, unchanged } from './made.mjs';
 import { APP, PROCESSOR_DIST, PROCESSOR_SRC } from './paths.mjs';
+
+const NAME = 'processor';
+/** How it is bundled is an input, too. */
+const SCRIPTS = ['./processor.mjs', './espeak.mjs'].map((path) => fileURLToPath(new URL(path, import.meta.url)));
 
 /** @returns {Promise<{changed: boolean, inputs: Set<string>}>} whether dist/ changed, and the files it was made of */
 export async function bundleProcessor() {
-  const { outputs, inputs } = await bundle();
   await mkdir(PROCESSOR_DIST, { recursive: true });
+  const known = await unchanged(NAME, await there());
+  if (known) return { changed: false, inputs: known };
+  const began = Date.now();
+  const { outputs, inputs } = await bundle();
   let changed = false;
   for (const [name, content] of outputs) {
     const path = `${PROCESSOR_DIST}/${name}`;
@@ -23,8 +35,13 @@ export async function bundleProcessor() {
     await rm(`${PROCESSOR_DIST}/${name}`, { recursive: true });
     changed = true;
   }
+  // Where that cannot be written, it costs time the next time and no bundle.
+  await remember(NAME, [...inputs, ...SCRIPTS], await there(), began).catch(() => undefined);
   return { changed, inputs };
 }
+
+/** What the folder has now. */
+const there = async () => (await readdir(PROCESSOR_DIST)).map((name) => join(PROCESSOR_DIST, name));
 
 async function bundle() {
   try {

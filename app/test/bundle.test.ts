@@ -59,6 +59,7 @@ it('the same sources make the same bytes', async () => {
       ),
     );
   const before = await read();
+  await rm('.soundbite/processor.json', { force: true });
   expect((await bundleProcessor()).changed).toBe(false);
   expect(await read()).toEqual(before);
 });

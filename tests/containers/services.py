@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tests.conftest import Inv
@@ -84,7 +84,7 @@ class Checkout:
         self, *arguments: str, code: int = 0, variables: dict[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Run `inv build`, and see that it ends as it should."""
-        done = Inv(self.root, self.inv.variables | (variables or {}))("build", *arguments)
+        done = replace(self.inv, variables=self.inv.variables | (variables or {}))("build", *arguments)
         assert done.returncode == code, f"exit code {done.returncode}:\n{done.stderr}{done.stdout}"
         assert "Traceback" not in done.stderr
         return done

@@ -228,6 +228,7 @@ def test_a_password_opens_a_registry_and_is_seen_nowhere(service: Checkout, clos
     home = Path(service.inv.variables["HOME"])
     (home / ".docker").mkdir()
     (home / ".docker" / "config.json").write_text('{"auths": {}}')
+    service.inv.forked = False  # its own command line is looked at, too
     with command_lines() as seen:
         done = service.build("--push", variables={"SB_TEST_WORD": PASSWORD})
     name = pushed(done)

@@ -209,7 +209,7 @@ def stock(dev: Dev, saved: Path) -> None:
     """Give an environment what another one left: built, and with everything in its emulated AWS."""
     shutil.copytree(saved / "state", dev.state)
     shutil.rmtree(dev.app / "dist")
-    shutil.copytree(saved / "dist", dev.app / "dist")
+    shutil.copytree(saved / "dist", dev.app / "dist")  # with its times, by which its parts are known to be current
     build = application.build(environment.load("dev-localstack", {"APP_DIR": str(dev.app)}))
     assert build is not None
     build.stamp.parent.mkdir(exist_ok=True)

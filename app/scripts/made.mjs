@@ -1,0 +1,69 @@
+/** Remembers what was made of which files, as make does: by their sizes and times. Kept beside dist/, not in it. */
+import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { join, relative, resolve } from 'node:path';
+import { APP } from './paths.mjs';
+
+const FOLDER = join(APP, '.soundbite');
+
+/** @typedef {Record<string, string>} Stamps sizes and times by path */
+/** @typedef {{inputs: Stamps, outputs: Stamps}} Made */
+
+/** @param {string} name */
+const file = (name) => join(FOLDER, `${name}.json`);
+
+/**
+ * What it was made of, if neither that nor what was made has changed since.
+ * @param {string} name
+ * @param {string[]} outputs all that is there now
+ * @returns {Promise<Set<string> | undefined>} the files it was made of
+ */
+export async function unchanged(name, outputs) {
+  const made = await readFile(file(name), 'utf8')
+    .then((text) => /** @type {Made} */ (JSON.parse(text)))
+    .catch(() => undefined);
+  if (!made) return undefined;
+  const inputs = Object.keys(made.inputs).map((path) => resolve(APP, path));
+  const now = await Promise.all([stamps(inputs), stamps(outputs)]).catch(() => undefined);
+  if (!now || !same(now[0], made.inputs) || !same(now[1], made.outputs)) return undefined;
+  return new Set(inputs);
+}
+
+/**
+ * Remembers it, unless something that it was made of was saved meanwhile.
+ * @param {string} name
+ * @param {Iterable<string>} inputs
+ * @param {Iterable<string>} outputs
+ * @param {number} began when it began to be made, in milliseconds since 1970
+ */
+export async function remember(name, inputs, outputs, began) {
+  /** @type {Made} */
+  const made = { inputs: await stamps(inputs), outputs: await stamps(outputs) };
+  if (Object.values(made.inputs).some((stamp) => Number(stamp.split(' ')[1]) >= began)) return;
+  await mkdir(FOLDER, { recursive: true });
+  await writeFile(join(FOLDER, '.gitignore'), '*\n');
+  await writeFile(file(name), JSON.stringify(made));
+}
+
+/**
+ * @param {Iterable<string>} paths
+ * @returns {Promise<Stamps>}
+ */
+async function stamps(paths) {
+  /** @type {Stamps} */
+  const found = {};
+  const one = async (/** @type {string} */ path) => {
+    const { size, mtimeMs } = await stat(path);
+    found[relative(APP, path)] = `${size} ${mtimeMs}`;
+  };
+  await Promise.all([...paths].map(one));
+  return found;
+}
+
+/**
+ * @param {Stamps} one
+ * @param {Stamps} other
+ */
+function same(one, other) {
+  const paths = Object.keys(one);
+  return paths.length === Object.keys(other).length && paths.every((path) => one[path] === other[path]);
+}
