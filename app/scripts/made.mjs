@@ -18,9 +18,7 @@ const file = (name) => join(FOLDER, `${name}.json`);
  * @returns {Promise<Set<string> | undefined>} the files it was made of
  */
 export async function unchanged(name, outputs) {
-  const made = await readFile(file(name), 'utf8')
-    .then((text) => /** @type {Made} */ (JSON.parse(text)))
-    .catch(() => undefined);
+  const made = await read(name).catch(() => undefined);
   if (!made) return undefined;
   const inputs = Object.keys(made.inputs).map((path) => resolve(APP, path));
   const now = await Promise.all([stamps(inputs), stamps(outputs)]).catch(() => undefined);
@@ -42,6 +40,13 @@ export async function remember(name, inputs, outputs, began) {
   await mkdir(FOLDER, { recursive: true });
   await writeFile(join(FOLDER, '.gitignore'), '*\n');
   await writeFile(file(name), JSON.stringify(made));
+}
+
+/** @param {string} name */
+async function read(name) {
+  /** @type {unknown} */
+  const made = JSON.parse(await readFile(file(name), 'utf8'));
+  return /** @type {Made} */ (made);
 }
 
 /**
