@@ -29,6 +29,12 @@ BOOTSTRAP = "Bootstrap"
 TOOLKIT = "CDKToolkit"
 """The stack of `cdk bootstrap`: AWS CDK's own bucket and roles, one an account and region."""
 
+_TOOLKIT_TEMPLATE = paths.CDK / "node_modules" / "aws-cdk" / "lib" / "api" / "bootstrap" / "bootstrap-template.yaml"
+_TOOLKIT_PARAMETERS = {"FileAssetsBucketKmsKeyId": "AWS_MANAGED_KEY"}
+"""What `cdk bootstrap` gives when it is asked for nothing; a test has it look for differences."""
+_TOOLKIT_TIMEOUT = 60
+"""Seconds until what takes a moment has failed."""
+
 Output = Callable[[str], str]
 """From `Stack.OutputName` to the output's value."""
 
@@ -148,16 +154,37 @@ def pending(cloud: Cloud, assembly: Assembly) -> list[str]:
 def bootstrap(cloud: Cloud, on_line: Callable[[str], None] | None = None) -> bool:
     """Make AWS CDK's own bucket and roles where the account and region do not have them, or have them half made.
 
+    In emulated AWS a stack is made in a moment, and cdk's start would be most of the time: where there is no such stack
+    yet, it is made without cdk, and is the same.
+
     Returns
     -------
     bool
         Whether they were made now.
     """
-    if describe(cloud).get(TOOLKIT, {}).get("StackStatus") in SETTLED:
+    status = describe(cloud).get(TOOLKIT, {}).get("StackStatus")
+    if status in SETTLED:
         return False
     aws = cloud.environment.aws
-    _cdk(cloud, ["bootstrap", f"aws://{aws.account_id}/{aws.region}"], on_line)
+    if cloud.environment.emulated and status is None:
+        _bootstrap_emulated(cloud)
+    else:
+        _cdk(cloud, ["bootstrap", f"aws://{aws.account_id}/{aws.region}"], on_line)
     return True
+
+
+def _bootstrap_emulated(cloud: Cloud) -> None:
+    client = cloud.client("cloudformation")
+    with explained("cloudformation:CreateStack", cloud.environment):
+        client.create_stack(
+            StackName=TOOLKIT,
+            TemplateBody=_TOOLKIT_TEMPLATE.read_text(encoding="utf-8"),
+            Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in _TOOLKIT_PARAMETERS.items()],
+            Capabilities=["CAPABILITY_NAMED_IAM"],
+        )
+        client.get_waiter("stack_create_complete").wait(
+            StackName=TOOLKIT, WaiterConfig={"Delay": 1, "MaxAttempts": _TOOLKIT_TIMEOUT}
+        )
 
 
 def deploy(cloud: Cloud, assembly: Assembly, on_line: Callable[[str], None] | None = None, *, only: str = "") -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import boto3
 import pytest
+import yaml
 
 from soundbite import environment
 from soundbite.cloud import Cloud
-from soundbite.infrastructure import assembly, gaps
+from soundbite.infrastructure import assembly, gaps, stacks
 from tests.conftest import free_ports
 from tests.integration.conftest import Dev, copy_app
 
@@ -45,6 +47,16 @@ def filled(aws: Dev) -> None:
     gaps.fill(Cloud(here), assembly.synth(here, aws.app / "dist" / "processor"))
 
 
+def toolkit(aws: Dev, account: str) -> tuple[object, dict[str, str]]:
+    """Return the template and the parameters of an account's CDKToolkit."""
+    session = boto3.Session(aws_access_key_id=account, aws_secret_access_key="test", region_name="eu-central-1")
+    client = session.client("cloudformation", endpoint_url=aws.variables["AWS_ENDPOINT_URL"])
+    (stack,) = client.describe_stacks(StackName=stacks.TOOLKIT)["Stacks"]
+    template = client.get_template(StackName=stacks.TOOLKIT)["TemplateBody"]
+    given = {each["ParameterKey"]: each["ParameterValue"] for each in stack["Parameters"]}
+    return yaml.safe_load(template) if isinstance(template, str) else template, given
+
+
 def test_without_credentials_it_refuses(aws: Dev) -> None:
     del aws.variables["AWS_ACCESS_KEY_ID"], aws.variables["AWS_SECRET_ACCESS_KEY"]
     done = aws.inv("dev.aws", "--detach", HOME="/nonexistent")
@@ -75,6 +87,10 @@ def test_it_deploys_only_when_told_and_after_showing_the_difference(aws: Dev) ->
     assert aws.health()["environment"] == "dev-aws"
     smoke = aws.inv("dev.smoke", "--env=dev-aws")
     assert smoke.returncode == 0, smoke.stderr
+    # What emulated AWS was given is what `cdk bootstrap` gave this account.
+    template, given = toolkit(aws, ACCOUNT)
+    assert given["FileAssetsBucketKmsKeyId"] == "AWS_MANAGED_KEY"
+    assert toolkit(aws, "0" * 12) == (template, given)
 
     filled(aws)
     # Where AWS is no emulator of ours, alarms without data are not taken for healthy, and root is warned of.
