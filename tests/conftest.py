@@ -37,6 +37,8 @@ _INHERITED = (
     *("PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "COVERAGE_PROCESS_CONFIG"),
     *("DOCKER_HOST", "DOCKER_CONFIG", "DOCKER_CONTEXT"),
 )
+_FOR_PYTHON = ("PYTHON", "LANG", "LC_")
+"""How variables begin that an interpreter reads when it starts."""
 
 
 class _AtOnce:
@@ -103,13 +105,14 @@ class Inv:
     Parameters
     ----------
     forked:
-        Whether what is run to its end is forked from a process that has imported the libraries (`tests/forking.py`);
-        what is started, to be signalled or watched, never is. A fork has the command line of what it was forked from.
+        Whether what is run to its end is forked from a process that has imported the libraries (`tests/forking.py`; on
+        Linux). What is started, to be signalled or watched, never is, nor what has variables for the interpreter
+        itself. A fork has the command line of what it was forked from.
     """
 
     root: Path = ROOT
     variables: dict[str, str] = field(default_factory=dict)
-    forked: bool = True
+    forked: bool = hasattr(os, "pidfd_open")
 
     def argv(self, *arguments: str) -> list[str]:
         """Return the command line."""
@@ -119,8 +122,9 @@ class Inv:
         self, *arguments: str, timeout: float = 120, stdin: str = "", **more: str
     ) -> subprocess.CompletedProcess[str]:
         """Run it to its end."""
-        environ = clean_environ(**(self.variables | more))
-        if self.forked:
+        own = self.variables | more
+        environ = clean_environ(**own)
+        if self.forked and not any(name.startswith(_FOR_PYTHON) for name in own):
             words = ["--search-root", str(self.root), *arguments]
             return forking.forker().run(words, environ, "/", stdin, timeout)
         return subprocess.run(
