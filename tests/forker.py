@@ -1,7 +1,7 @@
 """Runs `inv` without its start: forks a process that has imported the libraries already, and none of this project.
 
-A start takes a second of a core where machines are slow, three quarters of it for imports that are the same each time;
-tests start `inv` nearly two thousand times. What a fork runs is `python -m invoke`, from the first line of a checkout's
+A start takes a second of a core where machines are slow, half of it for imports that are the same each time; tests run
+`inv` over a thousand times. What a fork runs is `python -m invoke`, from the first line of a checkout's
 tasks.py to the interpreter's end. `tests/forking.py` asks for it, over a socket that is this program's one argument.
 """
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _FORKER = Path(__file__).with_name("forker.py")
+_PIPE = 2**14
+"""Characters that a pipe takes before anybody reads."""
 
 
 class Forker:
@@ -50,6 +52,7 @@ class Forker:
         subprocess.TimeoutExpired
             It has not ended after so many seconds, and is killed.
         """
+        assert len(text) < _PIPE
         end = time.monotonic() + timeout
         stdin, stdout, stderr = os.pipe(), os.pipe(), os.pipe()
         os.write(stdin[1], text.encode())

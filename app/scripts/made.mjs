@@ -18,12 +18,14 @@ const file = (name) => join(FOLDER, `${name}.json`);
  * @returns {Promise<Set<string> | undefined>} the files it was made of
  */
 export async function unchanged(name, outputs) {
-  const made = await read(name).catch(() => undefined);
-  if (!made) return undefined;
-  const inputs = Object.keys(made.inputs).map((path) => resolve(APP, path));
-  const now = await Promise.all([stamps(inputs), stamps(outputs)]).catch(() => undefined);
-  if (!now || !same(now[0], made.inputs) || !same(now[1], made.outputs)) return undefined;
-  return new Set(inputs);
+  try {
+    const made = await read(name);
+    const inputs = Object.keys(made.inputs).map((path) => resolve(APP, path));
+    const [before, after] = await Promise.all([stamps(inputs), stamps(outputs)]);
+    return same(before, made.inputs) && same(after, made.outputs) ? new Set(inputs) : undefined;
+  } catch {
+    return undefined; // nothing is remembered, or something of it is gone
+  }
 }
 
 /**

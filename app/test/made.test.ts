@@ -40,6 +40,7 @@ it.each<[string, () => Promise<unknown>]>([
   ['an input is gone', () => rm(input)],
   ['an output has another content', () => writeFile(output, 'another')],
   ['the record is broken', () => writeFile(`.soundbite/${name}.json`, '{"inputs":')],
+  ['the record is of another kind', () => writeFile(`.soundbite/${name}.json`, '{}')],
 ])('is made again when %s', async (_, change) => {
   await made();
   await change();

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from soundbite import node, paths, shell
@@ -31,7 +32,7 @@ TOOLKIT = "CDKToolkit"
 
 _TOOLKIT_TEMPLATE = paths.CDK / "node_modules" / "aws-cdk" / "lib" / "api" / "bootstrap" / "bootstrap-template.yaml"
 _TOOLKIT_PARAMETERS = {"FileAssetsBucketKmsKeyId": "AWS_MANAGED_KEY"}
-"""What `cdk bootstrap` gives when it is asked for nothing; a test has it look for differences."""
+"""What `cdk bootstrap` gives when it is asked for nothing; a test compares the one with the other."""
 _TOOLKIT_TIMEOUT = 60
 """Seconds until what takes a moment has failed."""
 
@@ -175,13 +176,15 @@ def bootstrap(cloud: Cloud, on_line: Callable[[str], None] | None = None) -> boo
 
 def _bootstrap_emulated(cloud: Cloud) -> None:
     client = cloud.client("cloudformation")
+    given = [{"ParameterKey": name, "ParameterValue": value} for name, value in _TOOLKIT_PARAMETERS.items()]
     with explained("cloudformation:CreateStack", cloud.environment):
-        client.create_stack(
-            StackName=TOOLKIT,
-            TemplateBody=_TOOLKIT_TEMPLATE.read_text(encoding="utf-8"),
-            Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in _TOOLKIT_PARAMETERS.items()],
-            Capabilities=["CAPABILITY_NAMED_IAM"],
-        )
+        with suppress(client.exceptions.AlreadyExistsException):  # another inv was quicker
+            client.create_stack(
+                StackName=TOOLKIT,
+                TemplateBody=_TOOLKIT_TEMPLATE.read_text(encoding="utf-8"),
+                Parameters=given,
+                Capabilities=["CAPABILITY_NAMED_IAM"],
+            )
         client.get_waiter("stack_create_complete").wait(
             StackName=TOOLKIT, WaiterConfig={"Delay": 1, "MaxAttempts": _TOOLKIT_TIMEOUT}
         )
