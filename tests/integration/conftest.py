@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from tests.integration.stages import Stages
+    from tests.integration.test_ledger import Emulated
+
 DEADLINE = 90.0
 
 
@@ -234,6 +237,33 @@ def running(tmp_path_factory: pytest.TempPathFactory, saved: Path) -> Iterator[D
         yield made
     finally:
         made.destroy()
+
+
+@pytest.fixture(scope="module")
+def bare_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulated]:
+    """Return emulated AWS with nothing in it."""
+    from tests.integration.test_ledger import emulated
+
+    with emulated(tmp_path_factory.mktemp("aws")) as running:
+        yield running
+
+
+@pytest.fixture
+def stages(bare_aws: Emulated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stages:
+    """Return stages that nothing was deployed to."""
+    from tests.integration.stages import Stages
+
+    return Stages(bare_aws, tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def two(stages: Stages) -> Stages:
+    """Return stages with a verified deployment of A; the next one is B."""
+    from tests.integration.stages import A, B
+
+    stages.deploy(A)
+    stages.tree = B
+    return stages
 
 
 @pytest.fixture(autouse=True)

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from tests.integration.test_ledger import Emulated
 
 FIRST, SECOND = "dev-aws-deployed", "staging"
+A, B, C = (f"r-{each * 12}" for each in "abc")
+"""Releases."""
 ADDRESSES = ("10.0.0.1", "10.0.0.2", "10.0.0.3")
 
 
