@@ -150,15 +150,17 @@ def _at_once(quiet: Sequence[Suite], record: Recorder) -> list[str]:
 
 
 def _prepare() -> None:
+    """Install and build what is not there yet; npm's two installations know nothing of each other."""
     environment = environments.load("dev-localstack")
-    for name, work in (
-        ("aws-cdk", application.cdk_cli()),
-        ("dependencies", application.dependencies(environment)),
-        ("build", application.build(environment)),
-    ):
-        if work is not None:
-            with console.step(name) as step:
-                step.detail = "done" if work.ensure(step.tell) else "unchanged"
+    installations = [each for each in (application.cdk_cli(), application.dependencies(environment)) if each]
+    with console.step("dependencies") as step, workers(_AT_ONCE) as submit:
+        installing = [submit(partial(each.ensure, step.tell)) for each in installations]
+        done = [each.result() for each in installing]
+        step.detail = "done" if any(done) else "unchanged"
+    build = application.build(environment)
+    if build is not None:
+        with console.step("build") as step:
+            step.detail = "done" if build.ensure(step.tell) else "unchanged"
 
 
 def _quietly(suite: Suite, record: Recorder) -> list[str]:

@@ -221,8 +221,9 @@ def test_a_rollback_killed_in_every_state_is_finished_or_taken_back_elsewhere(
 ) -> None:
     first = f"{place.environment}-1"
     for number, point in enumerate(ROLLBACK):
-        greeting = f"before {number}"
-        place.deploy("", f"--set=APP_ENV_GREETING={greeting}")
+        if number == 0 or greetings(place) == {"hello"}:  # else what was taken back left it as it was
+            greeting = f"before {number}"
+            place.deploy("", f"--set=APP_ENV_GREETING={greeting}")
         process = place.start(f"--to={first}", task="rollback")
         until_said(process, f"✓ {point}")
         killed(process)
@@ -230,10 +231,9 @@ def test_a_rollback_killed_in_every_state_is_finished_or_taken_back_elsewhere(
         how = "--resume" if number % 2 else "--abort"
         said = finished(place, elsewhere, how)
         settled(place)
-        greetings = {each["greeting"] for each in place.answers()}
-        assert greetings <= {"hello", greeting}
+        assert greetings(place) <= {"hello", greeting}
         if how == "--resume" and "interrupted" not in said:
-            assert greetings == {"hello"}
+            assert greetings(place) == {"hello"}
 
 
 def test_killed_at_random_moments(place: Rehearsal, elsewhere: Rehearsal) -> None:
