@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from . import engine, files, node, ports, web
+from . import engine, files, node, ports, waiting, web
 from .cloud import Cloud, explained
 from .errors import SoundbiteError
 from .processes import Process
@@ -170,6 +170,7 @@ def _await_ready(environment: Environment, cloud: Cloud, emulator: Service, *, s
     deadline = time.monotonic() + _READY_TIMEOUT
     address = f"{environment.endpoint_url}/_ministack/ready"
     while True:
+        began = time.monotonic()
         try:
             if web.get(address, 2).status_code == httpx.codes.OK:
                 break
@@ -182,7 +183,7 @@ def _await_ready(environment: Environment, cloud: Cloud, emulator: Service, *, s
                 f"The emulator does not answer on {address} after {_READY_TIMEOUT:.0f} s.\n{emulator.tail(5)}",
                 "inv dev.down stops it; inv dev.reset also deletes its state.",
             )
-        time.sleep(0.02)
+        waiting.pause(began, 0.02)
     if services:
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(lambda service: _probe(cloud, service), _PROBES))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from pathlib import Path
 
 from botocore.loaders import Loader
@@ -28,5 +29,11 @@ class Models(Loader):
         when it is read.
         """
         del type_name
-        folders = [Path(folder) for folder in self.search_paths]
-        return sorted({found.name for folder in folders if folder.is_dir() for found in folder.iterdir()})
+        return sorted(set().union(*map(_inside, dict.fromkeys(self.search_paths))))
+
+
+@cache
+def _inside(folder: str) -> frozenset[str]:
+    """Return the names in a folder: each client asks twice."""
+    path = Path(folder)
+    return frozenset(found.name for found in path.iterdir()) if path.is_dir() else frozenset()

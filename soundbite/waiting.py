@@ -1,8 +1,9 @@
-"""What each thread waits for, so that whoever gives it up can say what did not answer."""
+"""Waiting: what each thread waits for, so that whoever gives it up can say it, and how long between two looks."""
 
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -31,3 +32,18 @@ def told(thread: int | None) -> str:
     """Return what a thread waits for; empty: it has not said."""
     what = _waiting.get(thread or 0, "")
     return what if isinstance(what, str) else what()
+
+
+def pause(began: float, least: float) -> None:
+    """Sleep between two looks at what is waited for: looking must not keep a core busy that it needs itself.
+
+    A process is looked at in no time; a container with two starts of docker, a tenth of a second of a core.
+
+    Parameters
+    ----------
+    began:
+        When the last look began, as `time.monotonic` tells it: three times as long as it took are slept.
+    least:
+        Seconds; at most it is half a second.
+    """
+    time.sleep(max(least, min(3 * (time.monotonic() - began), 0.5)))

@@ -6,7 +6,7 @@ import shutil
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from soundbite import compose, engine, files, nginx, paths, ports
+from soundbite import compose, engine, files, nginx, paths, ports, waiting
 from soundbite.compose import Project
 from soundbite.environment import naming
 from soundbite.errors import ConfigurationError, SoundbiteError
@@ -126,6 +126,7 @@ class Fleet:
         url = self.url(environment)
         for path in (environment.app.health_path, environment.app.ready_path or environment.app.health_path):
             while (problem := serving.answer(url, path)) is not None:
+                looked = time.monotonic()
                 container = engine.service(_project(environment).name, _SERVICE)
                 if time.monotonic() > deadline or _gave_up(container):
                     log, health = engine.words_of(container)
@@ -135,7 +136,7 @@ class Fleet:
                         f"Its health check says:\n{serving.indented(health)}",
                         "APP_START_TIMEOUT gives it more time.",
                     )
-                time.sleep(_POLL)
+                waiting.pause(looked, _POLL)
 
     def running(self) -> set[str]:
         """Return the compose projects that have a container now."""

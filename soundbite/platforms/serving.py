@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from soundbite import web
+from soundbite import waiting, web
 from soundbite.errors import SoundbiteError
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ def await_ready(environment: Environment, app: Service, url: str, log: str) -> N
     deadline = time.monotonic() + environment.app.start_timeout
     for path in (environment.app.health_path, environment.app.ready_path or environment.app.health_path):
         while (problem := answer(url, path)) is not None:
+            looked = time.monotonic()
             if app.pid() is None:
                 raise SoundbiteError(
                     f"The application ended while starting. Its last lines:\n{indented(app.tail())}",
@@ -70,7 +71,7 @@ def await_ready(environment: Environment, app: Service, url: str, log: str) -> N
                     f"{url}{path}: {problem}. Its last lines:\n{indented(app.tail())}",
                     f"Its whole log is {log}; APP_START_TIMEOUT gives it more time.",
                 )
-            time.sleep(_POLL)
+            waiting.pause(looked, _POLL)
 
 
 def indented(text: str) -> str:

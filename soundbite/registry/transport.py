@@ -6,7 +6,7 @@ import time
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from soundbite import console
+from soundbite import console, web
 from soundbite.errors import ConfigurationError, SoundbiteError
 
 from .access import Credentials, challenges
@@ -105,6 +105,7 @@ class Transport:
             self._client = httpx.Client(
                 timeout=httpx.Timeout(READ_TIMEOUT, connect=CONNECT_TIMEOUT),
                 trust_env=not is_loopback(host),
+                verify=web.trust() if is_loopback(host) else True,
                 headers={"Accept-Encoding": "identity", "User-Agent": "soundbite"},
             )
         except (OSError, ValueError, ImportError) as error:

@@ -11,6 +11,7 @@ from soundbite import engine
 from soundbite.errors import SoundbiteError
 from soundbite.parallel import workers
 from soundbite.platforms.hosts import HostFailed, Remotes
+from soundbite.waiting import pause
 
 from . import place as places
 from .hosts import SHARED
@@ -45,12 +46,13 @@ def wait(environment: Environment, hosts: Sequence[Host], tell: Callable[[str], 
         waiting = remotes.all
         while waiting:
             tell(f"waiting for {', '.join(each.host.name for each in waiting)}")
+            looked = time.monotonic()
             answers, failures = remotes.each(_engine, waiting)
             waiting = [each for each in waiting if each.host.id not in answers]
             if waiting and time.monotonic() > deadline:
                 raise _not_ready(waiting[0].host, failures)
             if waiting:
-                time.sleep(_POLL)
+                pause(looked, _POLL)
         wanted = environment.hosts.proxy_image
         # One that is named by its digest is pulled: what is loaded from a file has none.
         lacking = [] if "@" in wanted else _lacking(remotes, wanted)

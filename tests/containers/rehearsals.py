@@ -27,79 +27,59 @@ PROJECT = "sbrehearsed"
 ACCOUNTS = {"dev-aws-deployed": "111111111111", "staging": "222222222222"}
 ACCOUNT = ACCOUNTS[ENVIRONMENT]
 
-SERVER = """\
-# A service to deploy. `content` is its name, and behind that what ails it.
-import json, os, signal, threading, time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from socketserver import ThreadingMixIn, UnixStreamServer
-
-name, ailment = (open('/app/content').read().split() + [''])[:2]
-secret = os.environ.get('METRICS_TOKEN_FILE')
-token = open(secret).read() if secret else os.environ.get('METRICS_TOKEN', '')
-told = {'status': 'ok', 'name': name, 'release': os.environ.get('RELEASE', ''),
-        'greeting': os.environ.get('GREETING', ''), 'token': len(token)}
-
-
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = 'HTTP/1.1'
-
-    def do_GET(self):
-        self.rfile.read(int(self.headers.get('Content-Length', 0)))
-        status, body = 200, json.dumps(told).encode()
-        if ailment == 'broken':
-            status, body = 500, b'broken within'
-        elif ailment == 'unready' and self.path == '/health/ready':
-            status, body = 503, b'not ready'
-        elif self.path == '/slow':
-            time.sleep(0.7)
-        self.send_response(status)
-        self.send_header('Content-Length', str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    do_POST = do_GET
-
-    def log_message(self, *_):
-        pass
-
-
-class Server(ThreadingMixIn, UnixStreamServer):
-    request_queue_size = 128
-
-
-if ailment == 'deaf':
-    signal.pause()
-if ailment == 'slow':
-    time.sleep(4)
-path = os.environ.get('SOCKET')
-if path is None:
-    server = ThreadingHTTPServer((os.environ['HOST'], int(os.environ['PORT'])), Handler)
-else:
-    if os.path.exists(path):
-        os.unlink(path)
-    server = Server(path, Handler)
-    os.chmod(path, 0o666)
-signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
-server.serve_forever(0.05)
-server.server_close()
+SERVE = """\
+#!/bin/sh
+# A service to deploy, by nginx, which hosts have anyway. `content` is its name, and behind that what ails it.
+set -eu
+read -r name ailment </app/content || true
+case $ailment in
+    # At once: emulated ECS takes a container for healthy that ran for a second.
+    crash) echo 'cannot start: no luck today' >&2; exit 1 ;;
+    deaf) exec sleep 86400 ;;
+    slow) sleep 4 ;;
+    broken) instead="location ~ . { return 500 'broken within'; }" ;;
+    unready) instead="location = /health/ready { return 503 'not ready'; }" ;;
+esac
+token=${METRICS_TOKEN_FILE:+$(cat "$METRICS_TOKEN_FILE")}
+token=${token:-${METRICS_TOKEN:-}}
+greeting=$(printf %s "${GREETING:-}" | sed 's/["\\\\]/\\\\&/g')
+printf '{"status": "ok", "name": "%s", "release": "%s", "greeting": "%s", "token": %d}' \
+    "$name" "${RELEASE:-}" "$greeting" "${#token}" >/tmp/told
+listen=${SOCKET:+unix:$SOCKET}
+rm -f "${SOCKET:-/tmp/none}"
+temporary=$(printf '%s_temp_path /tmp/%s; ' client_body b proxy p fastcgi f uwsgi u scgi s)
+cat >/tmp/nginx.conf <<END
+pid /tmp/pid;
+worker_processes 1;
+events {}
+http {
+    access_log off;
+    default_type application/json;
+    $temporary
+    server {
+        listen ${listen:-$HOST:$PORT};
+        root /tmp;
+        # A file answers no POST by itself.
+        error_page 405 =200 /told;
+        ${instead:-}
+        location / { try_files /told =500; }
+    }
+}
+END
+exec nginx -e stderr -g 'daemon off;' -c /tmp/nginx.conf
 """
 
-# What crashes does it before Python has started: emulated ECS takes a container for healthy that ran for a second.
-START = """\
-case $(cat /app/content) in *' crash') echo 'cannot start: no luck today' >&2; exit 1 ;; esac; \
-exec python3 -u /app/server.py"""
-
 DOCKERFILE = """\
-ARG PYTHON_IMAGE=python:3.13-slim-trixie
+ARG NGINX_IMAGE=nginx:1.26.3
 FROM scratch AS processor
 LABEL sbtest={name}
 COPY index.mjs /
-FROM ${{PYTHON_IMAGE}} AS production
+FROM ${{NGINX_IMAGE}} AS production
 LABEL sbtest={name}
-COPY server.py content /app/
+COPY --chmod=0755 serve content /app/
 USER 1000:1000
+CMD ["/app/serve"]
 """
-DOCKERFILE += f'CMD ["sh", "-c", "{START}"]\n'
 
 
 @dataclass
@@ -132,7 +112,7 @@ class Rehearsal:
     def write(self, content: str, processor: str = "processor") -> None:
         """Make the service another: its name, and behind it what ails it; and what the processor answers."""
         self.checkout.write(content, DOCKERFILE)
-        (self.checkout.app / "server.py").write_text(SERVER, encoding="utf-8")
+        (self.checkout.app / "serve").write_text(SERVE, encoding="utf-8")
         text = f"export const handler = async () => {json.dumps(processor)};\n"
         (self.checkout.app / "index.mjs").write_text(text, encoding="utf-8")
 
@@ -231,7 +211,7 @@ def rehearsal(project: Path, unique: str, home: Path, state: Path, environment: 
     """Make a rehearsal of a copy of the project; nothing runs yet."""
     emulator, registry, proxy = free_ports(3)
     made = services.checkout(
-        project, unique, home, PROJECT=PROJECT, APP_IMAGE_INPUTS='"Dockerfile content server.py index.mjs"'
+        project, unique, home, PROJECT=PROJECT, APP_IMAGE_INPUTS='"Dockerfile content serve index.mjs"'
     )
     made.put("rehearsal", APP_ENV_GREETING="hello")
     variables = {

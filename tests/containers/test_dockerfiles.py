@@ -138,6 +138,14 @@ def production(names: Callable[[str], str], tmp_path_factory: pytest.TempPathFac
     return name
 
 
+@pytest.fixture
+def kept(names: Callable[[str], str]) -> str:
+    """Return the production image, of what is there of it."""
+    name = names("kept")
+    build(APP, "--target=production", "--load", f"--tag={name}")
+    return name
+
+
 @pytest.fixture(scope="session")
 def dev(names: Callable[[str], str]) -> str:
     """Return the dev image."""
@@ -291,11 +299,11 @@ def test_a_start_uses_the_images_compile_cache(production: str, run: Callable[..
 
 
 @pytest.mark.alone
-def test_the_health_check_says_in_a_line_why_it_fails(production: str, run: Callable[..., str]) -> None:
+def test_the_health_check_says_in_a_line_why_it_fails(kept: str, run: Callable[..., str]) -> None:
     silent = "require('node:net').createServer(() => {}).listen(3456, () => console.log('listens'))"
-    container = run(production, command=("node", "-e", silent), PORT="3000")
+    container = run(kept, command=("node", "-e", silent), PORT="3000")
     assert healthcheck(container) == (1, "127.0.0.1:3000/health: connect ECONNREFUSED 127.0.0.1:3000\n")
-    container = run(production, command=("node", "-e", silent), PORT="3456")
+    container = run(kept, command=("node", "-e", silent), PORT="3456")
     until_logged(container, "listens")
     started = time.monotonic()
     assert healthcheck(container) == (1, "127.0.0.1:3456/health: no answer within 2000 ms\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from soundbite import web
 from soundbite.errors import Locked, SoundbiteError
 from soundbite.platforms.platform import StageFailed, SwitchFailed
 
@@ -145,7 +146,7 @@ class Rollout:
         path = environment.app.ready_path or environment.app.health_path
         until = time.monotonic() + environment.app.start_timeout
         well = 0
-        with httpx.Client(timeout=5, trust_env=False) as client:
+        with httpx.Client(timeout=5, trust_env=False, verify=web.trust()) as client:
             while well < times:
                 problem = ""
                 try:
