@@ -2,6 +2,7 @@
 
 import sys
 
-# httpx imports its own command line, and with it two libraries for terminals, where they happen to be installed: 0.1 s
-# at each start. So it takes them for missing, and does without as it is made to.
-sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
+# Where they happen to be installed, httpx imports its own command line with two libraries for terminals, and HTTP/2:
+# 0.1 s at each start. So it takes them for missing, and does without as it is made to.
+for _unneeded in ("httpx._main", "httpcore._sync.http2", "httpcore._async.http2"):
+    sys.modules.setdefault(_unneeded, None)  # type: ignore[arg-type]

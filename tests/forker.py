@@ -20,7 +20,8 @@ from typing import Any
 LIBRARIES = (
     *("invoke.main", "fabric", "boto3.session", "botocore.client", "botocore.httpsession", "botocore.paginate"),
     *("botocore.waiter", "botocore.endpoint", "botocore.retryhandler", "botocore.parsers", "botocore.signers"),
-    *("httpx", "dotenv", "filelock", "psutil", "yaml", "rich.table", "jinja2", "concurrent.futures", "uuid"),
+    *("httpx", "httpcore", "dotenv", "filelock", "psutil", "yaml", "rich.table", "jinja2", "concurrent.futures"),
+    *("encodings.idna", "encodings.utf_8_sig", "tarfile", "uuid"),
 )
 
 

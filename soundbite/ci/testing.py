@@ -179,6 +179,8 @@ def _quietly(suite: Suite, record: Recorder) -> list[str]:
 def _run(suite: Suite, record: Recorder, *, loudly: bool) -> shell.Completed:
     # The tests are about files, not about what happens to be set where they run.
     env = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_ACCESS", "AWS_SECRET"))}
+    # Python's images set it: each of the tests' copies of the workflow would be compiled anew, and the tests, too.
+    env.pop("PYTHONDONTWRITEBYTECODE", None)
     env |= {"PATH": node.path_variable(), "AWS_EC2_METADATA_DISABLED": "true", **suite.env}
     if not sys.stdout.isatty():
         env["NO_COLOR"] = "1"

@@ -68,13 +68,14 @@ class Checkout:
         only: str = "",
         last: str = "",
         xml: str = "",
+        **variables: str,
     ) -> int:
         """Run `inv test`; `last` is what pytest does at its end, `xml` what it leaves."""
         results = xml or WELL.format(tests=tests, failed=failed, skipped=skipped)
         done = subprocess.run(
             self.argv(results, last or f"sys.exit({int(bool(failed))})", only, more),
             cwd=self.root,
-            env=clean_environ(),
+            env=clean_environ(**variables),
             timeout=60,
             check=False,
         )
@@ -144,6 +145,11 @@ def test_coverage_is_told(checkout: Checkout) -> None:
     assert checkout.test(last=write) == 0
     assert checkout.told()["tests"]["coverage"] == {"percent": 93.1, "statements": 1000}
     assert re.search(r"coverage +93\.1 %", checkout.summary())
+
+
+def test_what_it_runs_keeps_what_it_compiles(checkout: Checkout) -> None:
+    last = "import os; sys.exit('PYTHONDONTWRITEBYTECODE' in os.environ)"
+    assert checkout.test(last=last, PYTHONDONTWRITEBYTECODE="1") == 0
 
 
 def test_what_failed_on_this_commit_is_told(checkout: Checkout) -> None:

@@ -147,6 +147,8 @@ def test_a_reader_that_goes_away_is_no_error(inv: Inv) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_httpx_leaves_its_command_line_where_it_is() -> None:
-    loaded = "import sys, soundbite, httpx; sys.exit(bool({'click', 'pygments', 'rich'} & set(sys.modules)))"
+def test_httpx_leaves_its_command_line_and_http2_where_they_are() -> None:
+    loaded = (
+        "import sys, soundbite, httpx, httpcore; sys.exit(bool({'click', 'pygments', 'rich', 'h2'} & set(sys.modules)))"
+    )
     assert subprocess.run([sys.executable, "-c", loaded], cwd=ROOT, check=False).returncode == 0
