@@ -55,7 +55,7 @@ def service(room: Room, name: str) -> Service:
 
 def runs(room: Room, name: str = APP) -> bool:
     """Tell whether a service runs; without a name, the application."""
-    return name in running(room)
+    return service(room, name).pid() is not None
 
 
 def running(room: Room) -> list[str]:
