@@ -16,7 +16,7 @@ import psutil
 import pytest
 from filelock import FileLock
 
-from soundbite import application, environment, web
+from soundbite import application, environment, waiting, web
 from soundbite.releases import Lock
 from tests.conftest import ROOT, Inv, free_ports
 
@@ -39,8 +39,7 @@ def until(condition: Callable[[], Any], what: str, deadline: float = DEADLINE) -
         found = condition()
         if found:
             return found
-        # Looking must not keep a core busy that what is waited for needs: some conditions ask docker, or all processes.
-        time.sleep(min(max(0.05, 3 * (time.monotonic() - began)), 0.5))
+        waiting.pause(began, 0.05)  # some conditions ask docker, or all processes
     pytest.fail(f"not within {deadline:.0f} s: {what}")
 
 
