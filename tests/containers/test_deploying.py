@@ -48,7 +48,7 @@ def test_three_hosts_two_releases_a_failure_and_a_rollback_under_load(place: Reh
     assert all(each["token"] > 10 for each in place.answers())  # the secret is there as a file
     assert {each["greeting"] for each in place.answers()} == {"hello"}
 
-    with Load(place.hosts, rate=60) as load:
+    with Load(place.hosts) as load:
         second = place.deploy("second", processor="second")
         assert "configuration" not in second
         assert place.names() == {"second"}
