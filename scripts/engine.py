@@ -69,8 +69,20 @@ FROM apt AS python
 RUN apt-get update -qq && apt-get install -y -qq python3-venv && rm -rf /var/lib/apt/lists/* /var/cache/apt/*
 CMD ["python3"]
 
-FROM apt AS nginx
-RUN apt-get update -qq && apt-get install -y -qq nginx && rm -rf /var/lib/apt/lists/* /var/cache/apt/*
+# Hosts pull nginx again and again in rehearsals: it comes with what it is linked to, and busybox for everything else.
+FROM apt AS linked
+RUN apt-get update -qq && apt-get install -y -qq nginx busybox-static
+WORKDIR /slim
+RUN mkdir -p usr/bin usr/sbin usr/lib usr/lib64 run && install -d -m 1777 tmp \\
+    && for each in bin sbin lib lib64; do ln -s usr/$each $each; done \\
+    && cp -aL --parents $(ldd /usr/sbin/nginx | grep -o '/[^ ]*') /usr/sbin/nginx /usr/bin/busybox . \\
+    && cp -a --parents /etc/nginx /etc/passwd /etc/group /etc/ssl /usr/share/ca-certificates \\
+        /var/lib/nginx /var/log/nginx /usr/share/nginx . \\
+    && for each in $(busybox --list | grep -vx busybox); do ln -s busybox usr/bin/$each; done
+
+FROM scratch AS nginx
+COPY --from=linked /slim /
+ENV {TAR_PATH}
 STOPSIGNAL SIGQUIT
 CMD ["nginx", "-g", "daemon off;"]
 """

@@ -67,6 +67,14 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(_AtOnce(terminal))
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """End what pytest-cov began before it knew that this is a worker: no pause would reach it."""
+    measuring = getattr(session.config.pluginmanager.getplugin("_cov"), "cov_controller", None)
+    if hasattr(session.config, "workerinput") and measuring is not None:
+        measuring.pause()
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Measure no coverage where it would take as long again and tell nothing: hundreds of inputs, or CDK's own code."""

@@ -12,6 +12,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.integration.conftest import saved
+
+__all__ = ["saved"]
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

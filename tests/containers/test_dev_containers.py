@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ import pytest
 from soundbite import web
 from tests.conftest import free_ports
 from tests.containers.conftest import docker, remove
-from tests.integration.conftest import Dev, copy_app, until
+from tests.integration.conftest import Dev, copy_app, stock, until
 
 if TYPE_CHECKING:
     import subprocess
@@ -63,6 +64,13 @@ def contained(tmp_path: Path, unique: str) -> Iterator[Contained]:
     here = made(tmp_path, unique)
     yield here
     here.destroy()
+
+
+@pytest.fixture
+def furnished(contained: Contained, saved: Path) -> Contained:
+    """Return a local environment that is not up, and lacks nothing for it but images."""
+    stock(contained, saved)
+    return contained
 
 
 def test_a_day_of_work_in_containers(contained: Contained, tmp_path: Path) -> None:
@@ -142,7 +150,8 @@ def test_a_day_of_work_in_containers(contained: Contained, tmp_path: Path) -> No
     assert not (contained.folder / "emulator").exists()
 
 
-def test_an_application_that_cannot_start_shows_its_own_words(contained: Contained) -> None:
+def test_an_application_that_cannot_start_shows_its_own_words(furnished: Contained) -> None:
+    contained = furnished
     started = time.monotonic()
     done = contained.inv(
         *("dev.localstack", "--containers", "--detach"),
@@ -191,11 +200,17 @@ def test_without_an_engine_it_says_how_to_get_one(contained: Contained) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_the_foreground_follows_rebuilds_and_ends_with_the_signal(contained: Contained) -> None:
-    import signal
-
+def test_a_kill_in_the_middle_is_taken_over_by_the_next_which_follows_rebuilds_and_ends_with_the_signal(
+    furnished: Contained,
+) -> None:
+    contained = furnished
+    begun = contained.foreground("--containers")
+    begun.wait_for("✓ emulator", 240)
+    assert begun.end(signal.SIGKILL) == -signal.SIGKILL
+    assert any("emulator" in name for name in contained.containers())
     foreground = contained.foreground("--containers")
     foreground.wait_for("Logs follow", 240)
+    assert contained.inv("dev.smoke").returncode == 0
     assert contained.health()["environment"] == "dev-localstack"
     web.get(f"{contained.url}/health/ready", 5)
     # Kill the emulator: it is started again, its infrastructure with it.
@@ -212,18 +227,10 @@ def test_the_foreground_follows_rebuilds_and_ends_with_the_signal(contained: Con
     foreground.wait_for("had ended without saving")
     until(lambda: web.get(f"{contained.url}/health/ready", 5).status_code == 200, "ready again", 120)
     assert foreground.end(signal.SIGINT, 60) == 130, foreground.output
+    # What was taken over goes on running.
+    assert sorted(contained.containers()) == [f"{contained.project}-{name}-1" for name in ("emulator", "proxy")]
+    assert contained.inv("dev.down").returncode == 0
     assert contained.containers() == []
-
-
-def test_a_kill_in_the_middle_is_taken_over(contained: Contained) -> None:
-    import signal
-
-    begun = contained.foreground("--containers")
-    begun.wait_for("✓ emulator", 240)
-    assert begun.end(signal.SIGKILL) == -signal.SIGKILL
-    assert any("emulator" in name for name in contained.containers())
-    contained.up()
-    assert contained.inv("dev.smoke").returncode == 0
 
 
 def test_it_is_proved_as_processes_are(contained: Contained) -> None:
@@ -234,8 +241,9 @@ def test_it_is_proved_as_processes_are(contained: Contained) -> None:
     assert docker("ps", "-aq", "--filter", "name=soundbite-test-") == ""
 
 
-def test_dev_aws_gets_credentials_as_a_file(contained: Contained, bridge: str) -> None:
+def test_dev_aws_gets_credentials_as_a_file(furnished: Contained, bridge: str) -> None:
     """Emulated AWS on the engine's bridge stands for AWS."""
+    contained = furnished
     account = "111111111111"
     contained.variables["EMULATOR_HOST"] = bridge
     host = contained.inv("setup-localstack")
@@ -280,8 +288,9 @@ def test_dev_aws_gets_credentials_as_a_file(contained: Contained, bridge: str) -
     assert aws.containers() == []
 
 
-def test_build_pushes_to_the_repository_that_a_stack_made(contained: Contained) -> None:
+def test_build_pushes_to_the_repository_that_a_stack_made(furnished: Contained) -> None:
     """Emulated AWS is a registry too, and signs docker in with ECR's token."""
+    contained = furnished
     setup = contained.inv("setup-localstack")
     assert setup.returncode == 0, setup.stderr
     more = {"IMAGE_REPOSITORY": "output:Compute.RepositoryUri", "APP_DOCKER_TARGET": "production"}

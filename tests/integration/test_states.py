@@ -43,7 +43,7 @@ def test_what_is_not_running_is_told(dev: Dev) -> None:
 
 
 @pytest.mark.usefixtures("stocked")
-def test_clips_survive_down_and_up(dev: Dev) -> None:
+def test_clips_survive_down_and_up_and_other_ports(dev: Dev) -> None:
     dev.up()
     clip = _post(dev, "Keep me.")
     until(lambda: _get(dev, clip).json()["status"] == "ready", "the clip to be ready")
@@ -56,6 +56,11 @@ def test_clips_survive_down_and_up(dev: Dev) -> None:
     kept = _get(dev, clip).json()
     assert kept["status"] == "ready"
     assert httpx.get(kept["url"]).content[:4] == b"RIFF"
+    dev.inv("dev.down")
+    dev.ports = free_ports(3)
+    dev.up()
+    assert _get(dev, clip).json()["status"] == "ready"
+    assert dev.inv("dev.smoke").returncode == 0
 
 
 @pytest.mark.usefixtures("stocked")
@@ -71,18 +76,6 @@ def test_stacks_cut_off_in_the_middle_are_deployed_again_and_not_waited_for(dev:
     done = dev.inv("setup-localstack", timeout=100)
     assert done.returncode == 0, done.stderr
     assert "differ from this checkout" in done.stderr
-
-
-@pytest.mark.usefixtures("stocked")
-def test_what_was_saved_can_be_used_on_another_port(dev: Dev) -> None:
-    dev.up()
-    clip = _post(dev, "Keep me.")
-    until(lambda: _get(dev, clip).json()["status"] == "ready", "the clip to be ready")
-    dev.inv("dev.down")
-    dev.ports = free_ports(3)
-    dev.up()
-    assert _get(dev, clip).json()["status"] == "ready"
-    assert dev.inv("dev.smoke").returncode == 0
 
 
 @pytest.mark.usefixtures("stocked")
@@ -119,8 +112,18 @@ _DELETE_TABLE = 'import boto3, os; boto3.client("dynamodb").delete_table(TableNa
 
 
 @pytest.mark.usefixtures("stocked")
-def test_reset_wants_the_name_and_deletes_everything(dev: Dev) -> None:
+def test_a_killed_emulator_is_said_and_rebuilt_and_reset_wants_the_name_and_deletes_everything(dev: Dev) -> None:
     dev.up()
+    clip = _post(dev, "Lost.")
+    until(lambda: _get(dev, clip).json()["status"] == "ready", "the clip to be ready")
+    os.killpg(dev.pid("emulator"), signal.SIGKILL)
+    until(lambda: dev.status()["processes"]["emulator"]["state"] == "died", "the emulator to be seen dead")
+    done = dev.up()
+    assert "had ended without saving" in done.stderr
+    assert "Lost is what was written since 20" in done.stderr
+    assert _get(dev, clip).status_code == 404
+    assert dev.inv("dev.smoke").returncode == 0
+
     refused = dev.inv("dev.reset")
     assert refused.returncode == 2
     assert "--confirm=dev-localstack" in refused.stderr
@@ -133,20 +136,6 @@ def test_reset_wants_the_name_and_deletes_everything(dev: Dev) -> None:
     assert not (dev.folder / "emulator").exists()
 
 
-@pytest.mark.usefixtures("stocked")
-def test_a_killed_emulator_is_said_and_rebuilt(dev: Dev) -> None:
-    dev.up()
-    clip = _post(dev, "Lost.")
-    until(lambda: _get(dev, clip).json()["status"] == "ready", "the clip to be ready")
-    os.killpg(dev.pid("emulator"), signal.SIGKILL)
-    until(lambda: dev.status()["processes"]["emulator"]["state"] == "died", "the emulator to be seen dead")
-    done = dev.up()
-    assert "had ended without saving" in done.stderr
-    assert "Lost is what was written since 20" in done.stderr
-    assert _get(dev, clip).status_code == 404
-    assert dev.inv("dev.smoke").returncode == 0
-
-
 def test_an_emulator_that_never_saved_is_rebuilt_from_nothing(dev: Dev) -> None:
     dev.up()
     os.killpg(dev.pid("emulator"), signal.SIGKILL)
@@ -156,6 +145,7 @@ def test_an_emulator_that_never_saved_is_rebuilt_from_nothing(dev: Dev) -> None:
     assert dev.inv("dev.smoke").returncode == 0
 
 
+@pytest.mark.usefixtures("stocked")
 def test_an_emulator_killed_under_load_is_rebuilt_in_the_foreground(dev: Dev) -> None:
     up = dev.foreground()
     up.wait_for("Logs follow")
@@ -182,6 +172,7 @@ def test_a_killed_inv_leaves_what_the_next_one_takes_over(dev: Dev) -> None:
     assert dev.left() == []
 
 
+@pytest.mark.usefixtures("stocked")
 def test_a_deleted_state_folder_starts_from_nothing(dev: Dev) -> None:
     dev.up()
     dev.inv("dev.down")
