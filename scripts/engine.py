@@ -69,13 +69,14 @@ FROM apt AS python
 RUN apt-get update -qq && apt-get install -y -qq python3-venv && rm -rf /var/lib/apt/lists/* /var/cache/apt/*
 CMD ["python3"]
 
-# Hosts pull nginx again and again in rehearsals: it comes with what it is linked to, and busybox for everything else.
+# In rehearsals hosts pull it again and again: nginx and bash with what they are linked to, busybox for the rest.
 FROM apt AS linked
 RUN apt-get update -qq && apt-get install -y -qq nginx busybox-static
 WORKDIR /slim
 RUN mkdir -p usr/bin usr/sbin usr/lib usr/lib64 run && install -d -m 1777 tmp \\
     && for each in bin sbin lib lib64; do ln -s usr/$each $each; done \\
-    && cp -aL --parents $(ldd /usr/sbin/nginx | grep -o '/[^ ]*') /usr/sbin/nginx /usr/bin/busybox . \\
+    && cp -aL --parents $(ldd /usr/sbin/nginx /usr/bin/bash | grep -o '/lib[^ ]*') \\
+        /usr/sbin/nginx /usr/bin/bash /usr/bin/busybox . \\
     && cp -a --parents /etc/nginx /etc/passwd /etc/group /etc/ssl /usr/share/ca-certificates \\
         /var/lib/nginx /var/log/nginx /usr/share/nginx . \\
     && for each in $(busybox --list | grep -vx busybox); do ln -s busybox usr/bin/$each; done

@@ -40,8 +40,14 @@ def keep(*names: str, image: str = "app@sha256:1", serves: bool = True) -> None:
 
 def ran(folder: Path, verb: str, order: dict[str, Any] | None = None) -> tuple[int, dict[str, Any]]:
     """Run the archive as a host does."""
-    (folder / archive.NAME).write_bytes(archive.content())
-    command = [sys.executable, "-I", str(folder / archive.NAME), verb]
+    path = folder / archive.NAME
+    path.write_bytes(archive.content())
+    return answered(path, verb, order)
+
+
+def answered(path: Path, verb: str, order: dict[str, Any] | None = None) -> tuple[int, dict[str, Any]]:
+    """Run an archive that is there."""
+    command = [sys.executable, "-I", str(path), verb]
     done = subprocess.run(command, input=json.dumps(order or {}), capture_output=True, text=True, check=False)
     assert done.stderr == ""
     return done.returncode, json.loads(done.stdout)
@@ -51,6 +57,45 @@ def test_the_archive_is_the_same_for_the_same_contents() -> None:
     first = archive.content()
     archive.content.cache_clear()
     assert archive.content() == first
+
+
+def test_an_archive_that_was_compiled_works_as_before_on_this_python_and_on_another(tmp_path: Path) -> None:
+    path = tmp_path / archive.NAME
+    path.write_bytes(archive.content())
+    asked = "from agent import compiling; compiling.compile_archive(); print(compiling.__file__)"
+
+    def compiled() -> str:
+        code = f"import sys; sys.path.insert(0, {str(path)!r}); {asked}"
+        done = subprocess.run([sys.executable, "-IS", "-c", code], capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    assert compiled() == f"{path}/agent/compiling.py"
+    with zipfile.ZipFile(path) as packed:
+        names = packed.namelist()
+        texts = {name: packed.read(name) for name in names}
+    sources = {name for name in names if name.endswith(".py")}
+    assert set(names) == sources | {f"{name}c" for name in sources}
+    assert len(sources) > 10
+    was = path.stat().st_mtime_ns
+    assert compiled() == f"{path}/agent/compiling.pyc"  # what Python takes; and nothing is done again
+    assert path.stat().st_mtime_ns == was
+    assert [each.name for each in tmp_path.iterdir()] == [archive.NAME]
+    assert answered(path, "status")[1]["agent"] == archive.digest()
+    with zipfile.ZipFile(path, "w") as packed:  # another Python's
+        for name, text in texts.items():
+            packed.writestr(name, text if name in sources else b"\0\0\r\n" + text[4:])
+    assert answered(path, "status")[1]["agent"] == archive.digest()
+
+
+def test_where_an_archive_cannot_be_compiled_it_stays_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / archive.NAME
+    path.write_bytes(archive.content())
+    (tmp_path / ".agent.compiled").mkdir()  # nothing can be written there
+    code = f"import sys; sys.path.insert(0, {str(path)!r}); from agent import compiling; compiling.compile_archive()"
+    done = subprocess.run([sys.executable, "-IS", "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert path.read_bytes() == archive.content()
+    assert answered(path, "status")[1]["agent"] == archive.digest()
 
 
 def test_the_archive_tells_its_own_digest_and_what_is_there(tmp_path: Path) -> None:

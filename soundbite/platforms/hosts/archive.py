@@ -12,6 +12,7 @@ from pathlib import Path
 NAME = "agent.pyz"
 _PACKAGE = Path(__file__).with_name("agent")
 _MAIN = "import sys\n\nfrom agent.program import main\n\nsys.exit(main(sys.argv[1:]))\n"
+_DIGEST = "agent/digest.py"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """The earliest time that an archive can hold."""
 
@@ -19,11 +20,9 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 @cache
 def content() -> bytes:
     """Return the archive."""
-    texts = {"__main__.py": _MAIN.encode()}
-    texts |= {f"agent/{path.name}": path.read_bytes() for path in sorted(_PACKAGE.glob("*.py"))}
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
-        for name, text in texts.items():
+        for name, text in (_texts() | {_DIGEST: f'DIGEST = "{digest()}"\n'.encode()}).items():
             archive.writestr(zipfile.ZipInfo(name, _EPOCH), text, zipfile.ZIP_DEFLATED)
     return packed.getvalue()
 
@@ -36,5 +35,11 @@ def text() -> str:
 
 @cache
 def digest() -> str:
-    """Return the archive's SHA-256, which the agent also tells of itself."""
-    return hashlib.sha256(content()).hexdigest()
+    """Return the SHA-256 of what the archive is made of, which the agent also tells of itself."""
+    return hashlib.sha256(repr(_texts()).encode()).hexdigest()
+
+
+def _texts() -> dict[str, bytes]:
+    """Return its files but for the digest, by their names."""
+    modules = {f"agent/{path.name}": path.read_bytes() for path in sorted(_PACKAGE.glob("*.py"))}
+    return {"__main__.py": _MAIN.encode(), **modules, _DIGEST: b""}

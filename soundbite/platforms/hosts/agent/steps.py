@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import time
 from pathlib import Path
 from typing import Any
 
-from . import colours, deployments, engine, joining, proxy
+from . import colours, compiling, deployments, engine, joining, proxy
+from .digest import DIGEST
 from .failure import StepFailed
 from .home import ARCHIVE, HOME, PROJECT, token, write
 
@@ -20,7 +20,7 @@ def status(order: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001 - as all ve
     live = colours.live()
     found = {name: colours.found(name) for name in colours.NAMES}
     return {
-        "agent": hashlib.sha256(ARCHIVE.read_bytes()).hexdigest(),
+        "agent": DIGEST,
         "token": token(),
         "engine": str((engine.ask("/version") or {}).get("Version", "")),
         "live": live,
@@ -42,8 +42,9 @@ def logs(order: dict[str, Any]) -> dict[str, Any]:
 def prepare(order: dict[str, Any]) -> dict[str, Any]:
     """Make the folders, and bring the proxy up; a new configuration is tested before it is used."""
     deployments.make_folder()
+    compiling.compile_archive()
     proxy.FOLDER.mkdir(exist_ok=True)
-    engine.require()
+    engine.require(compose=not proxy.is_made())
     HOME.chmod(0o711)  # the proxy, whose user is not root, goes through to the sockets
     colours.make_folders()
     if order.get("ledger"):
