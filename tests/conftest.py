@@ -75,20 +75,16 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         measuring.pause()
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Measure no coverage where it would take as long again and tell nothing: hundreds of inputs, or CDK's own code."""
-    for item in items:
-        if item.get_closest_marker("hypothesis") or item.path.is_relative_to(ROOT / "tests" / "unit" / "cdk"):
-            item.add_marker("no_cover")
-
-
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
-    """Measure no coverage of such a test's fixtures either: pytest-cov thinks of its call alone."""
-    plugin = item.config.pluginmanager.getplugin("_cov")
-    measuring = getattr(plugin, "cov_controller", None)
-    if measuring is None or item.get_closest_marker("no_cover") is None:
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Measure coverage of unit tests alone, and not where it would tell nothing: hundreds of inputs, or CDK's own code.
+
+    It takes as long again: each call of a function is looked at, whosever it is.
+    """
+    unit = ROOT / "tests" / "unit"
+    counts = item.path.is_relative_to(unit) and not item.path.is_relative_to(unit / "cdk")
+    measuring = getattr(item.config.pluginmanager.getplugin("_cov"), "cov_controller", None)
+    if measuring is None or (counts and item.get_closest_marker("hypothesis") is None):
         return (yield)
     measuring.pause()
     try:

@@ -90,7 +90,7 @@ def _coverage(coverage: dict[str, Any] | None) -> list[list[str]]:
     if coverage is None:
         return []
     known = "unknown" not in coverage
-    told = f"{coverage['percent']} %, branches counted" if known else f"? {coverage['unknown']}"
+    told = f"{coverage['percent']} % by unit tests, branches counted" if known else f"? {coverage['unknown']}"
     return [["coverage", "", told, ""]]
 
 
