@@ -7,9 +7,11 @@ import re
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 
 from tests.conftest import Inv, clean_environ, free_ports
@@ -195,6 +197,16 @@ def test_changes_since_or_while_it_ran_take_the_tick_away(checkout: Checkout) ->
     assert "The checkout changed while it ran" in checkout.summary()
 
 
+def end(process: subprocess.Popen[bytes], signum: signal.Signals) -> None:
+    """End an `inv test`, and with it what it has started."""
+    started = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(signum)
+    process.wait()
+    for each in started:
+        with suppress(psutil.NoSuchProcess):
+            each.kill()
+
+
 def test_an_unfinished_run_is_told_as_what_it_is(checkout: Checkout) -> None:
     checkout.test()
     process = checkout.start()
@@ -206,8 +218,7 @@ def test_an_unfinished_run_is_told_as_what_it_is(checkout: Checkout) -> None:
         assert "? inv test" in going
         assert "It goes on: pytest is to come." in going
     finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        end(process, signal.SIGKILL)
     cut = checkout.told()["tests"]
     assert cut["outcome"] == "unknown"
     assert cut["doubts"] == ["It was cut off: pytest is missing."]
@@ -260,8 +271,7 @@ def test_the_run_that_began_last_is_the_one_that_counts(checkout: Checkout) -> N
         checkout.test()
         newer = checkout.run()
     finally:
-        older.send_signal(signal.SIGTERM)
-        older.wait()
+        end(older, signal.SIGTERM)
     assert newer["finished"]
     assert checkout.run() == newer
     left = {each.name for each in (checkout.root / ".soundbite" / "tests").iterdir()}
