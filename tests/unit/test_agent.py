@@ -70,6 +70,7 @@ def test_an_archive_that_was_compiled_works_as_before_on_this_python_and_on_anot
         return done.stdout.strip()
 
     assert compiled() == f"{path}/agent/compiling.py"
+    assert path.read_bytes().startswith(archive.content()[:-2000])  # but for its index: what is read of it is where it was
     with zipfile.ZipFile(path) as packed:
         names = packed.namelist()
         texts = {name: packed.read(name) for name in names}
@@ -85,6 +86,10 @@ def test_an_archive_that_was_compiled_works_as_before_on_this_python_and_on_anot
         for name, text in texts.items():
             packed.writestr(name, text if name in sources else b"\0\0\r\n" + text[4:])
     assert answered(path, "status")[1]["agent"] == archive.digest()
+    theirs = path.read_bytes()
+    assert compiled() == f"{path}/agent/compiling.py"
+    assert path.read_bytes() == theirs
+    assert [each.name for each in tmp_path.iterdir()] == [archive.NAME]
 
 
 def test_where_an_archive_cannot_be_compiled_it_stays_as_it_is(tmp_path: Path) -> None:

@@ -9,11 +9,11 @@ from .home import ARCHIVE, HOME
 
 
 def compile_archive() -> None:
-    """Add to the archive, beside each module, what it compiles to; not again where that is there and is used.
+    """Add to the archive, behind its modules, what each compiles to; not again where that is there.
 
     Each is an unchecked hash-based pyc (PEP 552), which Python takes before the source. Another Python than this one,
-    after an upgrade, knows by the magic number that it is not for it, and takes the source. Where there is no room for
-    it, everything works as it did.
+    after an upgrade, knows by the magic number that it is not for it, and takes the source, which stays where it is:
+    who is reading the archive is not disturbed. Where there is no room for it, everything works as it did.
     """
     if __file__.endswith(".pyc"):
         return
@@ -26,7 +26,10 @@ def compile_archive() -> None:
         try:
             shutil.copyfile(ARCHIVE, compiled)
             with zipfile.ZipFile(compiled, "a") as archive:
-                for name in archive.namelist():
+                names = archive.namelist()
+                if any(name.endswith(".pyc") for name in names):
+                    return
+                for name in names:
                     code = marshal.dumps(compile(archive.read(name), name, "exec"))
                     archive.writestr(f"{name}c", MAGIC_NUMBER + b"\1" + bytes(11) + code)
             compiled.replace(ARCHIVE)
