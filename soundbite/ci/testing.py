@@ -66,7 +66,7 @@ def suites(file: Callable[[str], Path], more: Sequence[str] = ()) -> list[Suite]
     npm = ["npm", "--silent", "run"]
     vitest = ["--reporter=default", *_GITHUB_REPORTER, "--reporter=junit", f"--outputFile.junit={file('vitest.xml')}"]
     results = [f"--junitxml={file('pytest.xml')}", f"--cov-report=json:{file('coverage.json')}"]
-    alone = [f"--junitxml={file('alone.xml')}", "-q", "-m", "alone", *_alone()]
+    alone = [f"--junitxml={file('alone.xml')}", "-q", "-m", "alone"]
     # Whoever chooses tests gets them all in one go.
     timed = [Suite("pytest alone", "python", [*python, "pytest", *alone], alone=True)] if not more else []
     everything = [] if more else ["-m", "not alone"]
@@ -193,12 +193,6 @@ def _run(suite: Suite, record: Recorder, *, loudly: bool) -> shell.Completed:
 
 def _is_shell(path: Path) -> bool:
     return path.is_file() and path.read_bytes().startswith((b"#!/bin/sh", b"#!/usr/bin/env bash", b"#!/bin/bash"))
-
-
-def _alone() -> list[str]:
-    """Return the files with tests that run alone: to look through all files for them takes seconds."""
-    files = sorted((paths.ROOT / "tests").rglob("test_*.py"))
-    return [str(path) for path in files if "mark.alone" in path.read_text(encoding="utf-8")]
 
 
 _LINT_IMPORTS = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports())"

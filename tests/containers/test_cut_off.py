@@ -37,9 +37,6 @@ ROLLBACK = ("examine", "stage", "switch", "checks", "drain", "record")
 CANCELLED = ("stage", "switch", "checks")
 """Steps, at whose end a process is cut off: between them lie all states, with and without what comes first in each."""
 
-MOMENT = 1.0
-"""Seconds at most into the state that follows; the longest ones take two."""
-
 AT_THE_END = {"drain", "record"}
 """Steps after which everything may be done before the signal comes: nothing but the record's one write is left."""
 
@@ -219,23 +216,17 @@ def test_a_connection_that_is_cut_is_made_anew_and_one_that_always_is_leaves_wha
     settled(place)
 
 
-def test_a_rollback_struck_at_some_moment_of_every_state_is_finished_or_taken_back_elsewhere(
+def test_a_rollback_killed_in_every_state_is_finished_or_taken_back_elsewhere(
     place: Rehearsal, elsewhere: Rehearsal
 ) -> None:
     first = f"{place.environment}-1"
-    chance = random.Random(SEED)  # noqa: S311 - which moments and signals, by a seed
     for number, point in enumerate(ROLLBACK):
         if number == 0 or greetings(place) == {"hello"}:  # else what was taken back left it as it was
             greeting = f"before {number}"
             place.deploy("", f"--set=APP_ENV_GREETING={greeting}")
         process = place.start(f"--to={first}", task="rollback")
         until_said(process, f"✓ {point}")
-        time.sleep(chance.uniform(0, MOMENT))
-        signum = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)[number % 3]
-        code, took = killed(process, signum)
-        if signum != signal.SIGKILL and code:
-            assert code == 128 + signum
-            assert took < 5.5
+        killed(process)
         assert place.names() == {"service"}
         how = "--resume" if number % 2 else "--abort"
         said = finished(place, elsewhere, how)
@@ -243,6 +234,26 @@ def test_a_rollback_struck_at_some_moment_of_every_state_is_finished_or_taken_ba
         assert greetings(place) <= {"hello", greeting}
         if how == "--resume" and "interrupted" not in said:
             assert greetings(place) == {"hello"}
+
+
+def test_killed_at_random_moments(place: Rehearsal, elsewhere: Rehearsal) -> None:
+    chance = random.Random(SEED)  # noqa: S311 - which moments, by a seed
+    for number in range(10):
+        process = place.start(f"--set=APP_ENV_GREETING=random {number}")
+        until_said(process, "✓ compare")
+        time.sleep(chance.uniform(0, 6))
+        if process.poll() is None:
+            signum = chance.choice([signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+            code, took = killed(process, signum)
+            if signum != signal.SIGKILL and code not in {0, 5}:
+                assert code == 128 + signum
+                assert took < 5.5
+        else:
+            ended(process)
+        assert place.names() == {"service"}
+        if place.json("lock.status")["state"] != "free":
+            finished(place, elsewhere, chance.choice(["--resume", "--abort"]))
+        settled(place)
 
 
 def test_a_deploy_cancelled_in_every_state_ends_by_sigint_and_is_settled_elsewhere(

@@ -145,7 +145,6 @@ def test_an_emulator_that_never_saved_is_rebuilt_from_nothing(dev: Dev) -> None:
     assert dev.inv("dev.smoke").returncode == 0
 
 
-@pytest.mark.usefixtures("stocked")
 def test_an_emulator_killed_under_load_is_rebuilt_in_the_foreground(dev: Dev) -> None:
     up = dev.foreground()
     up.wait_for("Logs follow")

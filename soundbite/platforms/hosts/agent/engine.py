@@ -24,11 +24,11 @@ _RACE = "waiting for init preliminary setup"
 """What runc says when its own child was gone before it began, which is nothing of the container's. Seen once."""
 
 
-def require(*, compose: bool) -> None:
-    """Refuse where there is no engine, or no Compose, where that is asked for: its answer takes a tenth of a second."""
+def require() -> None:
+    """Refuse where there is no engine, or no Compose."""
     if not ask("/version"):
         raise StepFailed("cannot connect to the docker daemon: its engine does not run")
-    if compose and not docker("compose", "version", "--short", check=False).strip():
+    if not docker("compose", "version", "--short", check=False).strip():
         raise StepFailed("docker compose (v2) is not there; install docker-compose-v2")
 
 

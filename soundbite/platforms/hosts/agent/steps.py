@@ -44,7 +44,7 @@ def prepare(order: dict[str, Any]) -> dict[str, Any]:
     deployments.make_folder()
     compiling.compile_archive()
     proxy.FOLDER.mkdir(exist_ok=True)
-    engine.require(compose=not proxy.is_made())
+    engine.require()
     HOME.chmod(0o711)  # the proxy, whose user is not root, goes through to the sockets
     colours.make_folders()
     if order.get("ledger"):
