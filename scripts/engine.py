@@ -52,41 +52,8 @@ RECIPES = {"debian", "node", "python", "nginx"}
 
 TAR_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-DOCKERFILE = f"""
-FROM debian:{SUITE}-slim AS apt
-RUN printf 'APT::Install-Recommends "false";\\nAcquire::Retries "3";\\n' > /etc/apt/apt.conf.d/90soundbite
-
-FROM apt AS node
-RUN apt-get update -qq && apt-get install -y -qq libstdc++6 && rm -rf /var/lib/apt/lists/* /var/cache/apt/* \\
-    && groupadd -g 1000 node && useradd -u 1000 -g node -m -s /bin/bash node
-COPY bin/node /usr/local/bin/node
-COPY lib/node_modules/npm /usr/local/lib/node_modules/npm
-RUN ln -s ../lib/node_modules/npm/bin/npm-cli.js /usr/local/bin/npm \\
-    && ln -s ../lib/node_modules/npm/bin/npx-cli.js /usr/local/bin/npx
-CMD ["node"]
-
-FROM apt AS python
-RUN apt-get update -qq && apt-get install -y -qq python3-venv && rm -rf /var/lib/apt/lists/* /var/cache/apt/*
-CMD ["python3"]
-
-# In rehearsals hosts pull it again and again: nginx and bash with what they are linked to, busybox for the rest.
-FROM apt AS linked
-RUN apt-get update -qq && apt-get install -y -qq nginx busybox-static
-WORKDIR /slim
-RUN mkdir -p usr/bin usr/sbin usr/lib usr/lib64 run && install -d -m 1777 tmp \\
-    && for each in bin sbin lib lib64; do ln -s usr/$each $each; done \\
-    && cp -aL --parents $(ldd /usr/sbin/nginx /usr/bin/bash | grep -o '/lib[^ ]*') \\
-        /usr/sbin/nginx /usr/bin/bash /usr/bin/busybox . \\
-    && cp -a --parents /etc/nginx /etc/passwd /etc/group /etc/ssl /usr/share/ca-certificates \\
-        /var/lib/nginx /var/log/nginx /usr/share/nginx . \\
-    && for each in $(busybox --list | grep -vx busybox); do ln -s busybox usr/bin/$each; done
-
-FROM scratch AS nginx
-COPY --from=linked /slim /
-ENV {TAR_PATH}
-STOPSIGNAL SIGQUIT
-CMD ["nginx", "-g", "daemon off;"]
-"""
+DOCKERFILE = ROOT / "scripts" / "base-images.Dockerfile"
+"""How base images but the first are made."""
 
 
 class EngineError(Exception):
@@ -292,12 +259,8 @@ def _build(image: str, requirements: object) -> None:
         if kind == "node":
             requirements.result()  # type: ignore[attr-defined]
             context = _node(image)
-        _run(
-            *("docker", "build", "--quiet", "--target", kind, "--tag", image, "--label", "soundbite.base=debian", "-f"),
-            *("-", str(context)),
-            stdin=DOCKERFILE,
-            env={"DOCKER_BUILDKIT": "1"},
-        )
+        what = ["--target", kind, "--tag", image, "--label", "soundbite.base=debian", "--build-arg", f"SUITE={SUITE}"]
+        _run(*("docker", "build", "--quiet", *what, "-f", str(DOCKERFILE), str(context)), env={"DOCKER_BUILDKIT": "1"})
     finally:
         if context.name.startswith("soundbite-engine-"):
             shutil.rmtree(context)
@@ -338,15 +301,13 @@ def _run(
     *argv: str,
     cwd: Path | None = None,
     env: dict[str, str] | None = None,
-    stdin: str | None = None,
     timeout: float = INSTALL_TIMEOUT,
 ) -> None:
     done = subprocess.run(
         argv,
         cwd=cwd,
         env={**os.environ, **(env or {})},
-        input=stdin,
-        stdin=None if stdin is not None else subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         timeout=timeout,

@@ -54,6 +54,11 @@ def test_three_hosts_two_releases_a_failure_and_a_rollback_under_load(place: Reh
         assert place.names() == {"second"}
         assert place.alias() == "second"
 
+        # The first one compiled the agent on each host; it is known again, and not installed anew.
+        for number in (1, 2, 3):
+            packed = place.host(number, "sh", "-c", "python3 -m zipfile -l /var/lib/*/agent.pyz")
+            assert "agent/program.pyc" in packed
+
         # A deploy of what serves changes nothing and says so.
         began = time.monotonic()
         assert "serves already on 3 hosts; nothing to do" in place.deploy()
