@@ -29,10 +29,11 @@ _ASSEMBLIES = ROOT / ".soundbite" / "cache" / "assemblies"
 """Cloud assemblies of all copies, and of this checkout: to make one keeps a core busy for up to ten seconds."""
 _KEPT = {
     "NODE_COMPILE_CACHE": str(ROOT / ".soundbite" / "cache" / "node-of-tests"),
-    "JSII_RUNTIME_PACKAGE_CACHE_ROOT": str(ROOT / ".soundbite" / "cache" / "jsii-of-tests"),
+    "JSII_RUNTIME_PACKAGE_CACHE_ROOT": str(Path.home() / ".cache" / "aws" / "jsii" / "package-cache"),
     "CDK_DISABLE_CLI_TELEMETRY": "true",
 }
-"""What node compiled and CDK unpacked is kept for all tests: each unpacking keeps a core busy for ten seconds."""
+"""What node compiled is kept for all tests. What CDK unpacked lies where it looks by itself, whatever home a test has:
+each unpacking keeps a core busy for ten seconds."""
 _INHERITED = (
     *("PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "COVERAGE_PROCESS_CONFIG"),
     *("DOCKER_HOST", "DOCKER_CONFIG", "DOCKER_CONTEXT"),

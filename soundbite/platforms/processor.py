@@ -91,7 +91,8 @@ def follow(environment: Environment, function: str, log_group: str) -> None:
     """Print the function's log, and on emulated AWS replace its code when the build has changed; until ended."""
     cloud = Cloud(environment)
     folder = application.processor(environment)
-    current = _look(folder)
+    build = _Build(folder)
+    current = build.digest()
     seen: set[str] = set()
     since = int(time.time() * 1000)
     troubled = ""
@@ -99,11 +100,11 @@ def follow(environment: Environment, function: str, log_group: str) -> None:
         time.sleep(_POLL)
         try:
             since = _print_new(cloud, log_group, since, seen)
-            changed = _look(folder)
+            changed = build.digest()
             # Twice the same: the build has finished writing.
             if environment.emulated and folder is not None and changed != current:
                 time.sleep(_POLL / 2)
-                if changed and changed == _look(folder):
+                if changed and changed == build.digest():
                     version = replace_code(cloud, function, folder)
                     current = changed
                     console.result(f"new code is live as version {version}")
@@ -114,11 +115,27 @@ def follow(environment: Environment, function: str, log_group: str) -> None:
                 console.result(error.message)
 
 
-def _look(folder: Path | None) -> str:
-    try:
-        return files.digest(folder, ["*"]) if folder is not None else ""
-    except FileNotFoundError:
-        return ""
+class _Build:
+    """What the build has left in a folder, looked at twice a second: read only when its files have other times."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self._times: list[tuple[Path, int, int]] = []
+        self._digest = ""
+
+    def digest(self) -> str:
+        """Return the digest of its files; empty: there are none, or they change at the moment."""
+        if self._folder is None:
+            return ""
+        try:
+            found = [(path, path.stat()) for path in files.matching(self._folder, ["*"])]
+            times = [(path, stat.st_mtime_ns, stat.st_size) for path, stat in found]
+            if times != self._times:
+                self._digest = files.digest(self._folder, ["*"])
+                self._times = times
+        except FileNotFoundError:
+            return ""
+        return self._digest
 
 
 def _print_new(cloud: Cloud, log_group: str, since: int, seen: set[str]) -> int:

@@ -396,6 +396,29 @@ def test_the_python_that_is_named_is_taken(fresh: Checkout, tmp_path: Path) -> N
     assert bootstrap.cmdline()[0] == sys.executable
 
 
+def _python(folder: Path, name: str, *, optimized: bool) -> None:
+    """Put a Python where PATH is looked through, that says how it was built, and is then known by a name."""
+    (folder / name).symlink_to(sys.executable)
+    answer = f'case "$2" in *CONFIG_ARGS*) exit {int(not optimized)} ;; esac'
+    (folder / "python3").write_text(f'#!/bin/sh\n{answer}\nexec {folder / name} "$@"\n', encoding="utf-8")
+    (folder / "python3").chmod(0o755)
+
+
+@pytest.mark.parametrize(("optimized", "taken"), [((False, True), 1), ((True, True), 0), ((False, False), 0)])
+def test_of_the_pythons_on_path_an_optimized_one_is_taken_and_else_the_first(
+    fresh: Checkout, tmp_path: Path, optimized: tuple[bool, bool], taken: int
+) -> None:
+    folders = [tmp_path / "one", tmp_path / "two"]
+    tools = _path_without_python(tmp_path / "bin", _old_python)
+    for folder, fast in zip(folders, optimized, strict=True):
+        folder.mkdir()
+        _python(folder, "known", optimized=fast)
+    process = fresh.start("hello", variables={"PATH": ":".join([tools, *map(str, folders)]), "PYTHON": ""})
+    until(lambda: fresh.bootstrapping() or process.poll() is not None, "the bootstrap to run", 20)
+    (bootstrap,) = fresh.bootstrapping()
+    assert bootstrap.cmdline()[0] == str(folders[taken] / "known")
+
+
 def test_a_checkout_that_cannot_be_written_is_told(fresh: Checkout) -> None:
     (fresh.root / ".soundbite").write_text("a file in the place of the folder", encoding="utf-8")
     code, _, errors = fresh.run("hello")
