@@ -3,7 +3,7 @@ import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, relative } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 import { transform } from '@swc/core';
-import { APP, DIST, PROCESSOR_DIST, PROCESSOR_SRC, SRC } from './paths.mjs';
+import { APP, DIST, PACKAGES, PROCESSOR_DIST, PROCESSOR_SRC, SRC } from './paths.mjs';
 
 /** @type {import('@swc/core').Options} */
 const OPTIONS = {
@@ -31,7 +31,7 @@ export async function compileApi() {
   let changed = false;
   for (const [path, content] of outputs) changed = (await writeIfChanged(path, content)) || changed;
   for (const path of await filesIn(DIST)) {
-    if (outputs.has(path) || path.startsWith(`${PROCESSOR_DIST}/`)) continue;
+    if (outputs.has(path) || path === PACKAGES || path.startsWith(`${PROCESSOR_DIST}/`)) continue;
     await rm(path);
     changed = true;
   }

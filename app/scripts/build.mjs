@@ -1,9 +1,10 @@
 /** `npm run build`: dist/ is made to match src/. Types are checked elsewhere (npm run typecheck). */
 import { CompileError, compileApi } from './api.mjs';
+import { bundlePackages } from './packages.mjs';
 import { bundleProcessor } from './processor.mjs';
 
 const started = performance.now();
-const results = await Promise.allSettled([compileApi(), bundleProcessor()]);
+const results = await Promise.allSettled([compileApi().then(bundlePackages), bundleProcessor()]);
 for (const result of results) {
   if (result.status === 'fulfilled') continue;
   process.exitCode = 1;

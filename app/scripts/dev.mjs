@@ -5,6 +5,7 @@
 import { stop as stopEsbuild } from 'esbuild';
 import { compileApi } from './api.mjs';
 import { AppProcess } from './app-process.mjs';
+import { bundlePackages } from './packages.mjs';
 import { PROCESSOR_SRC, SRC } from './paths.mjs';
 import { bundleProcessor } from './processor.mjs';
 import { settling } from './settling.mjs';
@@ -34,6 +35,7 @@ async function compileAndStart() {
   const started = performance.now();
   const changed = await compileApi();
   if (!changed && !firstStart) return;
+  await bundlePackages();
   await app.stop();
   if (stopping) return;
   app.start(() => {

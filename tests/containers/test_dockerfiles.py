@@ -295,7 +295,10 @@ def test_production_gets_healthy_and_ends_well_locked_down(production: str, run:
 def test_a_start_uses_the_images_compile_cache(production: str, run: Callable[..., str]) -> None:
     container = run(production, NODE_DEBUG_NATIVE="COMPILE_CACHE")
     log = until_logged(container, '"message":"listening"')
-    assert len(re.findall(r"file:///app/dist/\S+ was accepted", log)) > 10, log[-2000:]
+    accepted = re.findall(r"file:///app/(\S+) was accepted", log)
+    assert len([path for path in accepted if path.startswith("dist/")]) > 10, log[-2000:]
+    assert len([path for path in accepted if path.startswith("node_modules/.bundled/")]) > 10, log[-2000:]
+    assert [path for path in accepted if path.startswith("node_modules/@nestjs/")] == []
 
 
 @pytest.mark.alone

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
 import { compileApi } from '../../scripts/api.mjs';
+import { bundlePackages } from '../../scripts/packages.mjs';
 import { bundleProcessor } from '../../scripts/processor.mjs';
 import { freePort } from './ports.js';
 import { eventually } from './eventually.js';
@@ -17,7 +18,7 @@ declare module 'vitest' {
 }
 
 export default async function setup({ provide }: TestProject): Promise<() => Promise<void>> {
-  const [{ endpoint, stop }] = await Promise.all([emulator(), compileApi(), bundleProcessor()]);
+  const [{ endpoint, stop }] = await Promise.all([emulator(), compileApi().then(bundlePackages), bundleProcessor()]);
   provide('awsEndpoint', endpoint);
   return stop;
 }
