@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -181,12 +182,25 @@ def copied(root: Path) -> Path:
     for name in ("tasks.py", "tasks", "soundbite", "envs", "compose", "requirements.lock", "pyproject.toml"):
         source = ROOT / name
         if source.is_dir():
-            shutil.copytree(source, root / name, ignore=shutil.ignore_patterns("*.local.env", "*.pyc.*"))
+            unwanted = shutil.ignore_patterns("*.local.env", "*.pyc.*")
+            shutil.copytree(source, root / name, ignore=unwanted, copy_function=_copy)
         else:
             shutil.copy(source, root / name)
     for name in ("cdk", "app", "scripts", "docs", "tests"):
         (root / name).symlink_to(ROOT / name)
     return root
+
+
+def _copy(source: str, target: str) -> None:
+    """Copy a file with its time, by which what was compiled of it is known. That is linked: nobody writes into it."""
+    if source.endswith(".pyc"):
+        with suppress(OSError):  # another file system
+            os.link(source, target)
+            return
+    shutil.copyfile(source, target)
+    shutil.copymode(source, target)
+    when = Path(source).stat()
+    os.utime(target, ns=(when.st_atime_ns, when.st_mtime_ns))
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,23 +13,21 @@ from .model import MARKS, WELL, by_group
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from jinja2 import Template
+
     from .model import Report
 
-_TEMPLATE = Path(__file__).with_name("page.html.j2")
+_FILE = Path(__file__).with_name("page.html.j2")
 _LONGEST = 20
 """Longer lists of measurements are counted, not listed."""
 
 
 def render(report: Report) -> str:
     """Return a report as an HTML page."""
-    from jinja2 import Environment, StrictUndefined
-
     report = report.readable()
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
     # Numbers, since ids of checks may have characters that a link cannot have.
     numbers = {id(each): number for number, each in enumerate(report.verdicts, 1)}
-    return template.render(
+    return _template().render(
         report=report,
         groups=by_group(report.verdicts),
         alarming=[each for each in report.verdicts if each.outcome not in WELL],
@@ -37,6 +36,14 @@ def render(report: Report) -> str:
         figures=_figures,
         chart=chart,
     )
+
+
+@cache
+def _template() -> Template:
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return environment.from_string(_FILE.read_text(encoding="utf-8"))
 
 
 def _figures(data: Mapping[str, Any]) -> str:
