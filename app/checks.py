@@ -18,7 +18,7 @@ from soundbite.platforms import hosts, platform
 
 _USER = "validate"
 _READY_WITHIN = 15.0
-_TIDYING = 1.0
+_TIDYING = 3.0
 """Seconds before the end of all checks that removing a clip is begun, whatever has become of it."""
 _SHORTEST = 0.3
 """Seconds of audio that the sentence below takes at the very least."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from soundbite.checks import Debt, Failed, Scene, Warned
@@ -31,6 +31,9 @@ def removed(scene: Scene, check: str, user: str, key: str) -> Iterator[None]:
     """
     what = f"the clip of {user} with Idempotency-Key {key} (item {_claim_key(user, key)})"
     debt = Debt(check, what, lambda: _remove(scene, user, key, _LANDED_WITHIN))
+    with suppress(SoundbiteError, Failed):
+        # Where it will be is asked for before it is made: in the end there may be no time for more than removing it.
+        _item(scene, _claim_key(user, key))
     scene.owe(debt)
     try:
         yield
