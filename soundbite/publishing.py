@@ -210,7 +210,10 @@ def unpack(archive: Path, folder: Path) -> None:
             place = (root / member.name).resolve()
             content = layer.extractfile(member) if member.isfile() else None
             if not place.is_relative_to(root) or not (content or member.isdir()):
-                raise SoundbiteError(f"In an archive of files and folders there is {member.name!r}, which is none.")
+                raise SoundbiteError(
+                    f"An image that should hold files alone has {member.name!r} in it, which is none within it.",
+                    "Build it anew: inv build; then deploy what was built.",
+                )
             if content is None:
                 place.mkdir(parents=True, exist_ok=True)
                 continue
