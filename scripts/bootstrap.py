@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -78,19 +79,20 @@ def _install(lock: int) -> int:
         shutil.rmtree(VENV)
     started = time.monotonic()
     python = str(VENV / "bin" / "python")
-    install = ["-m", "pip", "install", "--require-hashes", "--no-input", "--disable-pip-version-check", "--no-compile"]
-    commands = [
-        [sys.executable, "-m", "venv", str(VENV)],
-        [python, *install, "--requirement", str(PIP)],
-        [python, *install, "--requirement", str(LOCK)],
+    install = ["install", "--require-hashes", "--no-input", "--disable-pip-version-check", "--no-compile"]
+    bundled = _bundled_pip()
+    steps = [
+        ("venv", [sys.executable, "-m", "venv", *(["--without-pip"] if bundled else []), str(VENV)]),
+        ("pip install", [python, *([bundled] if bundled else ["-m", "pip"]), *install, "--requirement", str(PIP)]),
+        ("pip install", [python, "-m", "pip", *install, "--requirement", str(LOCK)]),
     ]
     with LOG.open("w") as log:
-        for command in commands:
+        for name, command in steps:
             code = _run(command, log.fileno(), started, lock)
             if code:
                 _say(_tail())
                 return _fail(
-                    f"'{' '.join(command[2:4])}' ended with exit code {code}; its output is in {LOG}",
+                    f"'{name}' ended with exit code {code}; its output is in {LOG}",
                     "Is the network there, and 1 GB free? Run the same command again: it starts afresh.",
                 )
         # On all cores, unlike pip's. What cannot be compiled, such as a package's template, is not for running either.
@@ -99,6 +101,22 @@ def _install(lock: int) -> int:
     STAMP.with_suffix(".new").replace(STAMP)
     _say(f"installed in {time.monotonic() - started:.0f} s")
     return 0
+
+
+def _bundled_pip() -> str | None:
+    """Return the pip that comes with this Python, as a program in its wheel; None where it lies somewhere else.
+
+    It has to install one thing, the pip that we pin. To have venv install it first, with setuptools and all of both
+    compiled, takes twice the time of that.
+    """
+    try:
+        import ensurepip
+    except ImportError:
+        return None
+    # Where a distribution keeps its wheels (Python's configure: --with-wheel-pkg-dir), or else Python itself.
+    folder = Path(sysconfig.get_config_var("WHEEL_PKG_DIR") or Path(ensurepip.__file__).parent / "_bundled")
+    found = sorted(folder.glob("pip-*.whl"))
+    return str(found[-1] / "pip") if found else None
 
 
 def _run(command: list[str], log: int, started: float, lock: int) -> int:

@@ -274,6 +274,22 @@ def test_a_venv_whose_python_is_gone_is_installed_anew(copy: Checkout) -> None:
     assert until_said(copy.start("hello"), "inv: ") == f"{FIRST}\n"
 
 
+@pytest.mark.parametrize("bundled", [True, False])
+def test_the_first_pip_is_the_one_in_a_wheel_beside_python_or_else_from_venv(
+    fresh: Checkout, tmp_path: Path, bundled: bool
+) -> None:
+    # Where wheels lie is for whoever builds a Python to choose.
+    wheels = tmp_path / "wheels"
+    wheels.mkdir()
+    if bundled:
+        (wheels / "pip-23.0-py3-none-any.whl").write_text("import sys; sys.exit('the bundled pip')")
+    chosen = f"import sysconfig; sysconfig.get_config_vars()['WHEEL_PKG_DIR'] = {str(wheels)!r}"
+    (tmp_path / "sitecustomize.py").write_text(chosen, encoding="utf-8")
+    code, _, errors = fresh.run("hello", variables={"PYTHONPATH": str(tmp_path)})
+    assert code == int(bundled), errors
+    assert (fresh.venv / "bin" / "pip").exists() != bundled
+
+
 def test_two_first_runs_at_once_install_once(fresh: Checkout) -> None:
     both = [fresh.start("hello") for _ in range(2)]
     ends = [finish(each) for each in both]
