@@ -60,10 +60,9 @@ class Asked(Generic[T]):
         self._failure: Exception | None = None
         threading.Thread(target=self._run, name=thread, daemon=True).start()
 
-    @property
-    def done(self) -> bool:
-        """Whether it ended, well or not."""
-        return self._done.is_set()
+    def wait(self) -> None:
+        """Wait until it ended, well or not; a signal's handler may raise meanwhile, and that ends the waiting."""
+        self._done.wait()
 
     def result(self, until: float = 0.0) -> T:
         """Return what the job found, or raise what it raised.

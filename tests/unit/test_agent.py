@@ -187,6 +187,7 @@ def test_what_the_engine_itself_fumbled_is_started_again_once(
     docker.write_text(f"#!/bin/sh\necho start >> {counted}\necho '{says}' >&2\nexit 1\n", encoding="utf-8")
     docker.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(engine, "_PLUGINS", ())
     with pytest.raises(StepFailed, match="runc create failed"):
         engine.compose("a", [], {}, "up")
     assert counted.read_text(encoding="utf-8").split() == ["start"] * starts
@@ -208,3 +209,30 @@ def test_going_back_while_what_served_starts_again_points_to_nothing_else(
     monkeypatch.setattr(joining, "note_offline", lambda **_: None)
     assert steps.back({"deployment": "staging-2", "leave": "staging-3"}) == {"serving": "staging-2"}
     assert colours.live() == "green"
+
+
+def test_compose_is_called_by_itself_where_docker_would_find_it_and_by_docker_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    home, everybodys, called = tmp_path / ".docker" / "cli-plugins", tmp_path / "usr", tmp_path / "called"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(engine, "_PLUGINS", ("~/.docker/cli-plugins", str(everybodys)))
+    for program in (tmp_path / "docker", everybodys / "docker-compose", home / "docker-compose"):
+        program.parent.mkdir(parents=True, exist_ok=True)
+        program.write_text(f'#!/bin/sh\necho "$0" "$@" >{called}\n')
+        program.chmod(0o755)
+        engine.compose_down("some-project")
+        words = ["compose"] if program.name == "docker" else []
+        down = ["--project-name", "some-project", "down", "--remove-orphans", "--volumes"]
+        assert called.read_text().split() == [str(program), *words, *down]
+
+
+def test_what_compose_says_when_it_fails_is_told_by_its_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    program = tmp_path / "docker-compose"
+    program.write_text("#!/bin/sh\necho no luck today >&2; exit 17\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(engine, "_PLUGINS", (str(tmp_path),))
+    told = "^docker-compose --project-name some-project ended with exit code 17: no luck today$"
+    with pytest.raises(StepFailed, match=told):
+        engine.compose_down("some-project")

@@ -34,7 +34,6 @@ _WAITING = 0.8
 """How much of a step's deadline it may wait for another step on the host; what waited long enough has to do little."""
 _BUSY, _FENCED, _TIMED_OUT = 4, 9, 124
 _AT_ONCE = 8
-_POLL = 0.01
 _PAUSES = (0.5, 2.0)
 """Seconds before a step is asked for again whose connection was cut: each may be, and the host does one at a time."""
 
@@ -220,8 +219,8 @@ class Remotes:
         try:
             # Threads that nobody waits for when this is interrupted: a step may take minutes.
             asked = [Asked(partial(one, each), each.host.name) for each in (self.all if chosen is None else chosen)]
-            while not all(each.done for each in asked):
-                time.sleep(_POLL)
+            for each in asked:
+                each.wait()
         except BaseException:
             self.close()
             raise

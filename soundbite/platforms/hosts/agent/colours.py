@@ -114,7 +114,7 @@ def up(colour: str, deployment: str) -> None:
 
 def down(colour: str) -> None:
     """Stop what a colour runs."""
-    engine.docker("compose", "--project-name", _project(colour), "down", "--remove-orphans", "--volumes")
+    engine.compose_down(_project(colour))
     if live() != colour:
         with suppress(FileNotFoundError):
             (HOME / f"{colour}.json").unlink()
