@@ -40,6 +40,9 @@ CANCELLED = ("stage", "switch", "checks")
 AT_THE_END = {"drain", "record"}
 """Steps after which everything may be done before the signal comes: nothing but the record's one write is left."""
 
+CUT = "pkill -f '^sshd-session: deploy'"
+"""Cuts all connections to a host."""
+
 RUNNER = ((signal.SIGINT, 7.5), (signal.SIGTERM, 2.5), (signal.SIGKILL, 5.0))
 """What GitHub's runner sends, and how long it waits after each."""
 
@@ -134,6 +137,18 @@ def hanging(pid: int | None, *hosts: str) -> Iterator[None]:
             os.kill(pid, signal.SIGCONT)
 
 
+@contextmanager
+def always_cut(place: Rehearsal) -> Iterator[None]:
+    """Cut every connection to the first host for a while, long before a step there can be done."""
+    loop = f"rm -f /run/whole; until [ -e /run/whole ]; do {CUT}; sleep 0.01; done"
+    with subprocess.Popen(["docker", "exec", place.container(1), "sh", "-c", loop]) as cutting:
+        try:
+            yield
+        finally:
+            place.host(1, "touch", "/run/whole")
+            cutting.wait(30)
+
+
 def greetings(place: Rehearsal) -> set[str]:
     """Return what the hosts greet with."""
     return {str(each["greeting"]) for each in place.answers()}
@@ -192,21 +207,18 @@ def test_an_interrupted_deploy_says_so_in_its_lock_and_refuses_others(place: Reh
 
 
 def test_a_connection_that_is_cut_is_made_anew_and_one_that_always_is_leaves_what_served(place: Rehearsal) -> None:
-    cut = ("sh", "-c", "pkill -f '^sshd-session: deploy' || true")
     process = place.start("--set=APP_ENV_GREETING=cut once")
     until_said(process, "✓ artifacts")
     time.sleep(0.5)
-    place.host(1, *cut)
+    place.host(1, "sh", "-c", f"{CUT} || true")
     code, said = ended(process)
     assert code == 0, said
     assert {each["greeting"] for each in place.answers()} == {"cut once"}
 
     process = place.start("--set=APP_ENV_GREETING=cut")
     until_said(process, "✓ artifacts")
-    while process.poll() is None:
-        place.host(1, *cut)
-        time.sleep(0.1)
-    code, said = ended(process)
+    with always_cut(place):
+        code, said = ended(process)
     assert code == 1, said
     assert "the connection was lost" in said
     assert f"{place.container(1)} (" in said
