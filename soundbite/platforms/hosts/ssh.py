@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _CONNECT_TIMEOUT = 8
 _KEEPALIVE = 5
 _POLL = 0.005
+_CUT = "transport shut down or saw EOF"
+"""paramiko's words for a sign-in that the other side broke off, which is no refusal (its auth_handler)."""
 
 
 class HostFailed(SoundbiteError):
@@ -112,6 +114,12 @@ class Session:
                 f"If it was really made anew, correct {known}.",
             ) from None
         except paramiko.AuthenticationException as error:
+            if _CUT in str(error):
+                raise ConnectionLost(
+                    host,
+                    f"the connection was lost: it was cut while {self._environment.hosts.user} signed in",
+                    "sshd also cuts who offers too many keys: HOSTS_KEY names the one to offer.",
+                ) from None
             raise HostFailed(
                 host,
                 f"it refuses {self._environment.hosts.user}: {error}",
