@@ -10,8 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import paramiko
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
 
 from soundbite.platforms.hosts import ssh
 from soundbite.platforms.hosts.inventory import Host
@@ -96,24 +102,55 @@ class Doorman(paramiko.ServerInterface):  # type: ignore[misc]  # it has no type
         return int(paramiko.AUTH_FAILED)
 
 
+def texts(key: Any, passphrase: str = "") -> dict[str, bytes]:
+    """Return the forms that a private key has in files."""
+    lock: Any = BestAvailableEncryption(passphrase.encode()) if passphrase else NoEncryption()
+    old = {} if isinstance(key, Ed25519PrivateKey) else {"PEM": PrivateFormat.TraditionalOpenSSL}
+    return {
+        name: key.private_bytes(Encoding.PEM, form, lock)
+        for name, form in {"new": PrivateFormat.OpenSSH, **old}.items()
+    }
+
+
+RSA, EC, ED25519 = (
+    rsa.generate_private_key(65537, 2048),
+    ec.generate_private_key(ec.SECP256R1()),
+    Ed25519PrivateKey.generate(),
+)
+KEYS = {
+    f"{kind} {form}": text
+    for kind, key in (("RSA", RSA), ("EC", EC), ("Ed25519", ED25519))
+    for form, text in texts(key).items()
+}
+
+
+def environment_of(folder: Path, key: bytes | None, known: str = "") -> Any:
+    """Return an environment whose hosts are signed in to with a key."""
+    if key is not None:
+        (folder / "key").write_bytes(key)
+    (folder / "known_hosts").write_text(known)
+    named = {"key": str(folder / "key"), "known_hosts": str(folder / "known_hosts")}
+    return SimpleNamespace(hosts=SimpleNamespace(user="deploy", gateway="", **named))
+
+
 @pytest.mark.parametrize("cut", [True, False])
-def test_a_sign_in_that_is_cut_is_a_lost_connection_and_one_that_is_refused_is_not(tmp_path: Path, cut: bool) -> None:
-    theirs, ours = paramiko.ECDSAKey.generate(), Ed25519PrivateKey.generate()
-    (tmp_path / "key").write_bytes(ours.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
+@pytest.mark.parametrize("key", KEYS.values(), ids=KEYS)
+def test_a_sign_in_that_is_cut_is_a_lost_connection_and_one_that_is_refused_is_not(
+    tmp_path: Path, key: bytes, cut: bool
+) -> None:
+    theirs = paramiko.ECDSAKey.generate()
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
-    known = tmp_path / "known_hosts"
-    known.write_text(f"[127.0.0.1]:{port} {theirs.get_name()} {theirs.get_base64()}\n")
-    hosts = SimpleNamespace(user="deploy", key=str(tmp_path / "key"), gateway="", known_hosts=str(known))
-    environment: Any = SimpleNamespace(hosts=hosts)
-    session = ssh.Session(Host("one", "one", "127.0.0.1", port), environment)
+    known = f"[127.0.0.1]:{port} {theirs.get_name()} {theirs.get_base64()}\n"
+    session = ssh.Session(Host("one", "one", "127.0.0.1", port), environment_of(tmp_path, key, known))
     served: list[paramiko.Transport] = []
 
     def serve() -> None:
         transport = paramiko.Transport(listener.accept()[0])
         served.append(transport)
         transport.add_server_key(theirs)
-        transport.start_server(server=Doorman(transport, breaks_off=cut))
+        # With an event it does not wait, and so does not mind that its client is gone before it would look.
+        transport.start_server(event=threading.Event(), server=Doorman(transport, breaks_off=cut))
 
     thread = threading.Thread(target=serve)
     thread.start()
@@ -127,3 +164,22 @@ def test_a_sign_in_that_is_cut_is_a_lost_connection_and_one_that_is_refused_is_n
     assert isinstance(failed.value, ssh.ConnectionLost) == cut
     told = "the connection was lost: it was cut while deploy signed in" if cut else "it refuses deploy: "
     assert told in failed.value.message
+
+
+@pytest.mark.parametrize(
+    ("key", "told"),
+    [
+        (None, "/key cannot be read: No such file or directory"),
+        (b"ssh-ed25519 AAAA somebody's public one", "/key is no private key that can be used"),
+        (b"", "/key is no private key that can be used"),
+        (texts(ED25519, "secret")["new"], "/key has a passphrase"),
+        (texts(RSA, "secret")["PEM"], "/key has a passphrase"),
+    ],
+)
+def test_a_key_that_cannot_be_used_is_told_before_anybody_is_asked(
+    tmp_path: Path, key: bytes | None, told: str
+) -> None:
+    session = ssh.Session(Host("one", "one", "127.0.0.1", 1), environment_of(tmp_path, key))
+    with pytest.raises(ssh.HostFailed) as failed:
+        session.run("hostname", "", 10)
+    assert failed.value.message.endswith(told)

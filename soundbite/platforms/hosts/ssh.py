@@ -150,7 +150,7 @@ def _connection(host: Host, environment: Environment) -> Any:
     settings = environment.hosts
     connect: dict[str, Any] = {"banner_timeout": _CONNECT_TIMEOUT, "auth_timeout": _CONNECT_TIMEOUT}
     if settings.key:
-        connect |= {"key_filename": str(paths.ROOT / settings.key), "look_for_keys": False, "allow_agent": False}
+        connect |= {"pkey": _key(host, paths.ROOT / settings.key), "look_for_keys": False, "allow_agent": False}
     common: dict[str, Any] = {
         "connect_timeout": _CONNECT_TIMEOUT,
         "config": fabric.Config(overrides={"load_ssh_configs": False}),
@@ -166,6 +166,29 @@ def _connection(host: Host, environment: Environment) -> Any:
     )
     _require_known(connection, environment)
     return connection
+
+
+def _key(host: Host, path: Path) -> Any:
+    """Return a private key. From its name alone paramiko would try it as each kind, and tell what the last try said.
+
+    Raises
+    ------
+    HostFailed
+        It cannot be read, is none, or has a passphrase.
+    """
+    import paramiko
+
+    hint = "HOSTS_KEY names a private key; without it those of the SSH agent are offered."
+    try:
+        return paramiko.PKey.from_path(path)
+    except OSError as error:
+        raise HostFailed(host, f"the key {path} cannot be read: {error.strerror}", hint) from None
+    except TypeError:  # of cryptography: no passphrase was given, and one is needed
+        raise HostFailed(
+            host, f"the key {path} has a passphrase", f"ssh-add {path}, and leave HOSTS_KEY empty."
+        ) from None
+    except (ValueError, paramiko.SSHException, paramiko.pkey.UnknownKeyType):
+        raise HostFailed(host, f"{path} is no private key that can be used", hint) from None
 
 
 def _session_manager(host: Host, environment: Environment) -> str:
