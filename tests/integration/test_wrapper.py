@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import zipfile
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -290,11 +291,13 @@ def test_the_first_pip_is_the_one_in_a_wheel_beside_python_or_else_from_venv(
     wheels = tmp_path / "wheels"
     wheels.mkdir()
     if bundled:
-        (wheels / "pip-23.0-py3-none-any.whl").write_text("import sys; sys.exit('the bundled pip')")
+        with zipfile.ZipFile(wheels / "pip-23.0-py3-none-any.whl", "w") as wheel:
+            wheel.writestr("pip/__main__.py", "import sys; sys.exit('I am the one of the wheel')")
     chosen = f"import sysconfig; sysconfig.get_config_vars()['WHEEL_PKG_DIR'] = {str(wheels)!r}"
     (tmp_path / "sitecustomize.py").write_text(chosen, encoding="utf-8")
     code, _, errors = fresh.run("hello", variables={"PYTHONPATH": str(tmp_path)})
     assert code == int(bundled), errors
+    assert ("I am the one of the wheel" in errors) == bundled
     assert (fresh.venv / "bin" / "pip").exists() != bundled
 
 

@@ -177,6 +177,7 @@ def _key(host: Host, path: Path) -> Any:
         It cannot be read, is none, or has a passphrase.
     """
     import paramiko
+    from cryptography.exceptions import UnsupportedAlgorithm
 
     hint = "HOSTS_KEY names a private key; without it those of the SSH agent are offered."
     try:
@@ -187,7 +188,7 @@ def _key(host: Host, path: Path) -> Any:
         raise HostFailed(
             host, f"the key {path} has a passphrase", f"ssh-add {path}, and leave HOSTS_KEY empty."
         ) from None
-    except (ValueError, paramiko.SSHException, paramiko.pkey.UnknownKeyType):
+    except (ValueError, UnsupportedAlgorithm, paramiko.SSHException, paramiko.pkey.UnknownKeyType):
         raise HostFailed(host, f"{path} is no private key that can be used", hint) from None
 
 

@@ -1,5 +1,6 @@
-"""GET over TCP or a unix socket, by hand: to load Python's own client takes a step 40 ms of its 110 (measured).
+"""GET over TCP or a unix socket, by hand.
 
+Python's own client, and what quotes URLs for it, would be 40 of the 97 ms of CPU for which a step loads (measured).
 It speaks HTTP/1.0, which every server knows: an answer is in one piece, and ends with its length or its connection.
 """
 

@@ -1,4 +1,4 @@
-"""The host's Docker engine: asked over its own socket, commanded by `docker` and `docker compose`."""
+"""The host's Docker engine: asked over its own socket, commanded by `docker` and Compose."""
 
 from __future__ import annotations
 
