@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -111,7 +110,7 @@ class Inv:
     Parameters
     ----------
     forked:
-        Whether what is run to its end is forked from a process that has imported the libraries (`tests/forking.py`; on
+        Whether what is run to its end is forked from a process that has imported what it needs (`tests/forking.py`; on
         Linux). What is started, to be signalled or watched, never is, nor what has variables for the interpreter
         itself. A fork has the command line of what it was forked from.
     """
@@ -168,39 +167,37 @@ def inv() -> Inv:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """Return a copy of the workflow to break: its tasks, library, env and compose files, with the rest linked."""
+    """Return a copy of the workflow to break: its env and compose files, with the rest linked."""
     return copied(tmp_path / "project")
 
 
 def copied(root: Path) -> Path:
-    """Copy the workflow to a new folder, to be broken; what was synthesized for one copy is there for all."""
+    """Copy the workflow to a new folder, to be broken; what was synthesized for one copy is there for all.
+
+    Its code is linked: who breaks that copies it first (`own_code`).
+    """
     root.mkdir()
     cache = root / ".soundbite" / "cache"
     cache.mkdir(parents=True)
     _ASSEMBLIES.mkdir(parents=True, exist_ok=True)
     (cache / "assemblies").symlink_to(_ASSEMBLIES)
-    for name in ("tasks.py", "tasks", "soundbite", "envs", "compose", "requirements.lock", "pyproject.toml"):
+    for name in ("tasks.py", "envs", "compose", "requirements.lock", "pyproject.toml"):
         source = ROOT / name
         if source.is_dir():
-            unwanted = shutil.ignore_patterns("*.local.env", "*.pyc.*")
-            shutil.copytree(source, root / name, ignore=unwanted, copy_function=_copy)
+            shutil.copytree(source, root / name, ignore=shutil.ignore_patterns("*.local.env"))
         else:
             shutil.copy(source, root / name)
-    for name in ("cdk", "app", "scripts", "docs", "tests"):
+    for name in ("tasks", "soundbite", "cdk", "app", "scripts", "docs", "tests"):
         (root / name).symlink_to(ROOT / name)
     return root
 
 
-def _copy(source: str, target: str) -> None:
-    """Copy a file with its time, by which what was compiled of it is known. That is linked: nobody writes into it."""
-    if source.endswith(".pyc"):
-        with suppress(OSError):  # another file system
-            os.link(source, target)
-            return
-    shutil.copyfile(source, target)
-    shutil.copymode(source, target)
-    when = Path(source).stat()
-    os.utime(target, ns=(when.st_atime_ns, when.st_mtime_ns))
+def own_code(root: Path) -> Path:
+    """Give a copy the workflow's code as files of its own, and return the folder of the library."""
+    for name in ("tasks", "soundbite"):
+        (root / name).unlink()
+        shutil.copytree(ROOT / name, root / name)
+    return root / "soundbite"
 
 
 @pytest.fixture
