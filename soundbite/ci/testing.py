@@ -61,7 +61,9 @@ def suites(file: Callable[[str], Path], more: Sequence[str] = ()) -> list[Suite]
         More arguments for pytest.
     """
     python = [sys.executable, "-m"]
-    scripts = [str(path) for path in sorted((paths.ROOT / "scripts").iterdir()) if _is_shell(path)]
+    scripts = [
+        str(path) for path in sorted([*(paths.ROOT / "scripts").iterdir(), paths.CDK / "node"]) if _is_shell(path)
+    ]
     app = environments.load("dev-localstack").app_dir
     npm = ["npm", "--silent", "run"]
     vitest = ["--reporter=default", *_GITHUB_REPORTER, "--reporter=junit", f"--outputFile.junit={file('vitest.xml')}"]
