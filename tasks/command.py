@@ -14,14 +14,14 @@ import sys
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
-from invoke import Exit, task
+from invoke import Argument, Exit, Task, task
 
 from soundbite.errors import ConfigurationError, Interrupted, SoundbiteError
 from soundbite.interruption import expected, interrupt, under_way
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from types import FrameType
+    from types import FrameType, TracebackType
 
     from invoke import Context
 
@@ -30,6 +30,22 @@ REHEARSE_HELP = "With the rehearsal layer: on this machine only."
 PLAN_HELP = "Say what would be done, and change nothing."
 WITHOUT_HELP = "A host to leave out, for example one that is down; may be given several times."
 JSON_HELP = "Print the result as JSON on stdout."
+
+
+class Command(Task[Any]):
+    """A task whose flags Invoke's parser is told where the command line may name it, and else none.
+
+    The parser copies the flags of all tasks, whichever is run: a fifth of a start.
+    """
+
+    def flags(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
+        """Return all its flags, as Invoke reads them of its function."""
+        return super().get_arguments(ignore_unknown_help)
+
+    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
+        """Return what the parser needs of its flags: a default task is named by its namespace."""
+        named = self.is_default or any(self.name.replace("_", "-") in word for word in sys.argv[1:])
+        return self.flags(ignore_unknown_help) if named else []
 
 
 def command(
@@ -82,7 +98,9 @@ def command(
             finally:
                 _on_signal(_quit)
 
-        return task(run, help=help or {}, default=default, name=name, positional=[], iterable=list(iterable))
+        return task(
+            run, klass=Command, help=help or {}, default=default, name=name, positional=[], iterable=list(iterable)
+        )
 
     return decorate
 
@@ -113,6 +131,16 @@ def _on_signal(answer: Callable[[int, FrameType | None], None] | signal.Handlers
 # When Python takes itself apart, the last task has ended and its exit code shall be told: no handler of ours is there
 # any more, and a signal would kill the process.
 atexit.register(_on_signal, signal.SIG_IGN)
+
+
+def _uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """End as other programs do where the reader of a list or a help of Invoke's has gone (`inv --list | head -1`)."""
+    if issubclass(kind, BrokenPipeError):
+        os._exit(128 + signal.SIGPIPE)
+    sys.__excepthook__(kind, error, trace)
+
+
+sys.excepthook = _uncaught
 
 
 def _interrupt(signum: int, _frame: FrameType | None) -> None:

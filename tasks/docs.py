@@ -36,7 +36,7 @@ def described() -> list[Task]:
     found = []
     for name in sorted(root.namespace.task_names, key=lambda name: ("." in name, name)):
         task = root.namespace[name]
-        flags = tuple((each.name.replace("_", "-").strip("-"), each.help or "") for each in task.get_arguments())
+        flags = tuple((each.name.replace("_", "-").strip("-"), each.help or "") for each in task.flags())
         space, _, short = name.partition(".")
         of = space if short and root.namespace.collections[space].default == short else ""
         found.append(Task(name, (task.__doc__ or "").strip().splitlines()[0], flags, of))

@@ -105,7 +105,7 @@ def environments() -> list[Flag]:
 
     found = []
     for name in tasks.namespace.task_names:
-        if any(each.name == "env" for each in tasks.namespace[name].get_arguments()):
+        if any(each.name == "env" for each in tasks.namespace[name].flags()):
             more = {"hosts.switch": ("--offline",), "rehearse.up": ("--hosts=1",)}.get(name, ())
             found.append(Flag((name, *more), "env"))
     return found

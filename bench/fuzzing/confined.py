@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -80,9 +81,10 @@ def run(arguments: Sequence[str]) -> Ended:
 
     stdout, stderr = _stream("strict"), _stream("backslashreplace")
     code = 0
-    with redirect_stdout(stdout), redirect_stderr(stderr):
+    words = ["inv", *arguments]
+    with redirect_stdout(stdout), redirect_stderr(stderr), patch.object(sys, "argv", words):
         try:
-            Program(namespace=tasks.namespace).run(["inv", *arguments])
+            Program(namespace=tasks.namespace).run(words)
         except SystemExit as end:
             code = int(end.code or 0)
     return Ended(code, _text(stdout), _text(stderr))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.conftest import ROOT, Inv
+from tests.conftest import ROOT, Inv, own_code
 
 if TYPE_CHECKING:
     from invoke import Collection
@@ -56,7 +56,7 @@ def test_a_chain_that_succeeds_runs_every_task(inv: Inv) -> None:
 
 
 def test_an_unexpected_error_is_one_line_and_a_log(project: Path) -> None:
-    model = project / "soundbite" / "environment" / "checking.py"
+    model = own_code(project) / "environment" / "checking.py"
     model.write_text(model.read_text(encoding="utf-8").replace("messages: list[str] = []", "raise KeyError('boom')", 1))
     done = Inv(project)("envs.check")
     assert done.returncode == 1
@@ -67,7 +67,7 @@ def test_an_unexpected_error_is_one_line_and_a_log(project: Path) -> None:
 
 
 def test_debug_shows_the_traceback(project: Path) -> None:
-    model = project / "soundbite" / "environment" / "checking.py"
+    model = own_code(project) / "environment" / "checking.py"
     model.write_text(model.read_text(encoding="utf-8").replace("messages: list[str] = []", "raise KeyError('boom')", 1))
     done = Inv(project)("--debug", "envs.check")
     assert done.returncode == 1
@@ -110,7 +110,7 @@ def namespace(monkeypatch: pytest.MonkeyPatch) -> Collection:
 
 @pytest.mark.parametrize(("names", "flag"), [(READS, "json"), (CHANGES, "plan")], ids=["reads", "changes"])
 def test_what_reads_has_json_and_what_changes_has_a_plan(namespace: Collection, names: set[str], flag: str) -> None:
-    flags = {name: {each.name for each in namespace[name].get_arguments()} for name in names}
+    flags = {name: {each.name for each in namespace[name].flags()} for name in names}
     assert [name for name in sorted(names) if flag not in flags[name]] == []
 
 
@@ -128,12 +128,13 @@ def test_every_task_has_help_and_no_positional_argument(namespace: Collection) -
         task = namespace[name]
         assert task.__doc__, name
         assert task.positional == [], name
-        for argument in task.get_arguments():
+        for argument in task.flags():
             if argument.name != "help":
                 assert argument.help, f"{name} --{argument.name} has no help"
 
 
-def test_a_reader_that_goes_away_is_no_error(inv: Inv) -> None:
+@pytest.mark.parametrize("words", [["envs.list"], ["--list"], ["--help", "dev.localstack"]], ids=" ".join)
+def test_a_reader_that_goes_away_is_no_error(inv: Inv, words: list[str]) -> None:
     import subprocess
 
     from tests.conftest import clean_environ
@@ -141,7 +142,7 @@ def test_a_reader_that_goes_away_is_no_error(inv: Inv) -> None:
     read, write = os.pipe()
     os.close(read)
     done = subprocess.run(
-        inv.argv("envs.list"), env=clean_environ(), stdout=write, stderr=subprocess.PIPE, text=True, check=False
+        inv.argv(*words), env=clean_environ(), stdout=write, stderr=subprocess.PIPE, text=True, check=False
     )
     os.close(write)
     assert "Traceback" not in done.stderr
