@@ -111,8 +111,9 @@ class Inv:
     ----------
     forked:
         Whether what is run to its end is forked from a process that has imported what it needs (`tests/forking.py`; on
-        Linux). What is started, to be signalled or watched, never is, nor what has variables for the interpreter
-        itself. A fork has the command line of what it was forked from.
+        Linux), nothing that has variables for the interpreter itself. A fork has the command line and the variables of
+        what it was forked from, where somebody looks from outside; what is started, to be signalled or watched, is none
+        unless it is asked for (`fork`).
     """
 
     root: Path = ROOT
@@ -142,6 +143,13 @@ class Inv:
             input=stdin,
             check=False,
         )
+
+    def fork(self, *arguments: str, **more: str) -> subprocess.Popen[str]:
+        """Start it as a fork, where it may be one; signals reach it in the same way."""
+        if not self.forked:
+            return self.start(*arguments, **more)
+        environ = clean_environ(**(self.variables | {"PYTHONFAULTHANDLER": "1"} | more))
+        return forking.Started(forking.forker(), ["--search-root", str(self.root), *arguments], environ, "/")
 
     def start(self, *arguments: str, **more: str) -> subprocess.Popen[str]:
         """Start it; signals reach it as from a terminal or a CI runner (a shell's & would ignore SIGINT)."""

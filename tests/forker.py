@@ -9,6 +9,7 @@ itself. `tests/forking.py` asks for it, over a socket that is this program's one
 from __future__ import annotations
 
 import atexit
+import faulthandler
 import gc
 import importlib
 import json
@@ -79,8 +80,8 @@ def given(modules: dict[str, ModuleType], where: list[tuple[ModuleType, str, Pat
 def serve(asked: socket.socket) -> tuple[dict[str, Any], list[int]]:
     """Fork for each request, and return in the fork: what is asked of it, and its three standard streams.
 
-    What is asked is either `argv` (words behind `inv`), `env` and `cwd`, answered with a process id; or `wait`, a
-    process id, answered with its status as `os.waitpid` tells it.
+    What is asked is either `argv` (words behind `inv`), `env`, `cwd` and `session` (whether it gets one of its own),
+    answered with a process id; or `wait`, a process id, answered with its status as `os.waitpid` tells it.
     """
     while True:
         text, streams, _, _ = socket.recv_fds(asked, 2**20, 3)
@@ -107,6 +108,10 @@ def become(wanted: dict[str, Any], streams: list[int]) -> None:
     os.environ.clear()
     os.environ.update(wanted["env"])
     os.chdir(wanted["cwd"])
+    if wanted["session"]:
+        os.setsid()
+    if "PYTHONFAULTHANDLER" in os.environ:
+        faulthandler.enable()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.argv = ["", *wanted["argv"]]
     sys.path[0] = wanted["cwd"]

@@ -59,7 +59,7 @@ class Forker:
         os.close(stdin[1])
         theirs = [stdin[0], stdout[1], stderr[1]]
         try:
-            pid = self._ask({"argv": list(argv), "env": dict(env), "cwd": cwd}, theirs)
+            pid = self.fork(argv, env, cwd, theirs)
         finally:
             for each in theirs:
                 os.close(each)
@@ -69,7 +69,7 @@ class Forker:
             whole = _read(said, end) and bool(select.select([ended], [], [], max(0.0, end - time.monotonic()))[0])
             if not whole:
                 os.kill(pid, signal.SIGKILL)
-            code = os.waitstatus_to_exitcode(self._ask({"wait": pid}))
+            code = self.wait(pid)
         finally:
             for each in (ended, *said):
                 os.close(each)
@@ -78,10 +78,76 @@ class Forker:
         out, err = (each.decode() for each in said.values())
         return subprocess.CompletedProcess(["inv", *argv], code, out, err)
 
+    def fork(
+        self, argv: Sequence[str], env: Mapping[str, str], cwd: str, streams: Sequence[int], *, session: bool = False
+    ) -> int:
+        """Begin to run `inv` with three standard streams, and return its process id."""
+        return self._ask({"argv": list(argv), "env": dict(env), "cwd": cwd, "session": session}, streams)
+
+    def wait(self, pid: int) -> int:
+        """Wait for the end of what was forked, and return its exit code, as `subprocess` tells it."""
+        return os.waitstatus_to_exitcode(self._ask({"wait": pid}))
+
     def _ask(self, what: dict[str, Any], streams: Sequence[int] = ()) -> int:
         with self._one:
             socket.send_fds(self._asked, [json.dumps(what).encode()], streams)
             return int(self._asked.recv(100))
+
+
+class Started(subprocess.Popen[str]):
+    """An `inv` that runs, as `subprocess` has one; only that another process is its parent.
+
+    It has a session of its own, nothing to read, and stdout and stderr in one.
+    """
+
+    def __init__(self, by: Forker, argv: Sequence[str], env: Mapping[str, str], cwd: str) -> None:
+        self._by = by
+        self._child_created = False  # nothing that Popen has to clean up
+        self.args = ["inv", *argv]
+        self.stdin = self.stderr = None
+        self.returncode = None
+        read, write = os.pipe()
+        with Path(os.devnull).open("rb") as nothing:
+            self.pid = by.fork(argv, env, cwd, [nothing.fileno(), write, write], session=True)
+        os.close(write)
+        self._ended = os.pidfd_open(self.pid)
+        self.stdout = os.fdopen(read, encoding="utf-8")
+        self._rest: list[str] = []
+        self._reader: threading.Thread | None = None
+
+    def poll(self) -> int | None:
+        """Return its exit code, or None while it runs."""
+        try:
+            return self.wait(0)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end, and return its exit code."""
+        if self.returncode is None:
+            if not select.select([self._ended], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired(self.args, timeout or 0.0)
+            self.returncode = self._by.wait(self.pid)
+            os.close(self._ended)
+        return self.returncode
+
+    def communicate(self, input: str | None = None, timeout: float | None = None) -> tuple[str, str]:
+        """Read what is left of what it says, wait for its end, and return that and nothing."""
+        assert input is None
+        if self._reader is None:
+            self._reader = threading.Thread(target=self._read, daemon=True)
+            self._reader.start()
+        began = time.monotonic()
+        self._reader.join(timeout)
+        if self._reader.is_alive():
+            raise subprocess.TimeoutExpired(self.args, timeout or 0.0)
+        self.wait(None if timeout is None else max(0.0, timeout - (time.monotonic() - began)))
+        return "".join(self._rest), ""
+
+    def _read(self) -> None:
+        assert self.stdout is not None
+        with self.stdout as said:
+            self._rest.append(said.read())
 
 
 def _read(said: dict[int, bytes], end: float) -> bool:

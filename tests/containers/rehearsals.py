@@ -157,7 +157,7 @@ class Rehearsal:
     def start(self, *arguments: str, task: str = "") -> subprocess.Popen[str]:
         """Start a deployment, or another task, to be interrupted."""
         words = self.command(task or f"deploy.{self.environment}", *arguments)
-        return self.inv.start(*words)
+        return self.inv.fork(*words)
 
     def answers(self, path: str = "/who") -> list[dict[str, Any]]:
         """Return what each host answers."""

@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = pytest.mark.alone  # each look holds a time
-
 NAMES = ["dev-localstack", "dev-aws", "dev-aws-deployed", "staging", "production"]
 TARGET, UNREACHABLE, BUSY = 2.5, 2.0, 3
 """Seconds for five that answer, seconds more for those that do not, and how much slower a busy machine may be."""

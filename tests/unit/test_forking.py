@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import time
 from dataclasses import replace
@@ -51,6 +53,7 @@ def leave(context, seconds=0.0):
 
 @task
 def hang(context):
+    print("hangs", flush=True)
     time.sleep(60)
 """
 
@@ -95,6 +98,40 @@ def test_what_is_left_running_with_its_output_is_waited_for(own: Inv, forked: bo
     done = replace(own, forked=forked)("leave", "--seconds=1.5")
     assert done.stdout == "left\n"
     assert time.monotonic() - began > 1.4
+
+
+def test_one_is_started_as_subprocess_does_it(own: Inv) -> None:
+    for process in (own.fork("tell", "--code=3"), own.start("tell", "--code=3")):
+        assert os.getsid(process.pid) == process.pid
+        said, nothing = process.communicate(timeout=20)
+        assert (process.returncode, process.poll(), process.wait(), nothing or "") == (3, 3, 3, "")
+        assert "on stderr" in said
+        assert "'PYTHONFAULTHANDLER'" in said
+
+
+@pytest.mark.parametrize("fork", [True, False])
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_signals_reach_what_was_started(own: Inv, fork: bool, signum: signal.Signals) -> None:
+    process = own.fork("hang") if fork else own.start("hang")
+    assert process.stdout is not None
+    assert process.stdout.readline() == "hangs\n"
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(0.1)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.communicate(timeout=0.1)
+    assert process.poll() is None
+    process.send_signal(signum)
+    said, _ = process.communicate(timeout=20)
+    assert process.returncode == (1 if signum == signal.SIGINT else -signum), said
+
+
+def test_what_stands_still_tells_what_it_was_at(own: Inv) -> None:
+    with own.fork("hang") as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "hangs\n"
+        process.send_signal(signal.SIGABRT)
+        assert "in hang" in process.communicate(timeout=20)[0]
+    assert process.returncode == -signal.SIGABRT
 
 
 def test_what_takes_too_long_is_killed(own: Inv) -> None:
