@@ -35,7 +35,8 @@ _LEAST_FREE = 64 * 2**20
 """Bytes that must be free: with less, the emulator reports writes that it could not keep."""
 
 _PROGRAM = (
-    "import functools, sys, botocore.session as botocore; botocore.get_session = functools.cache(botocore.get_session); "
+    "import functools, sys, botocore.session as botocore; "
+    "botocore.get_session = functools.cache(botocore.get_session); "
     "from ministack.app import main; main()"
 )
 """By itself it asks botocore's folder of models anew for each service, which is half of its start."""
