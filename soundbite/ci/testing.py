@@ -202,7 +202,7 @@ _GITHUB_REPORTER = ["--reporter=github-actions"] if os.environ.get("GITHUB_ACTIO
 """Vitest adds it by itself only where no reporter is named."""
 _PYTEST = [
     "-n",
-    "3",
+    "4",
     "--dist",
     "loadfile",
     "--no-loadscope-reorder",
