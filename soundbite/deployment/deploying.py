@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from soundbite import application, console
-from soundbite.infrastructure import functions, stacks
+from soundbite.infrastructure import stacks
 from soundbite.releases.records import DEPLOY
 
 from . import marks, planning, releasing, scene
@@ -188,7 +188,7 @@ def _begin(
         "overrides": here.overrides,
         "secrets": found.secrets,
         **common(here, platform, found.statuses, found.before, found.processor_version),
-        "processor": {"function": functions.named(here.cloud), "version": None},
+        "processor": {"function": found.function, "version": None},
     }
     return begin(here, lock, record, plan_)
 
@@ -196,7 +196,7 @@ def _begin(
 def _ensure_ledger(here: Scene, found: Differences) -> None:
     """Make the ledger where the environment has none yet: the lock lies in it."""
     name = here.environment.stack_name(stacks.BOOTSTRAP)
-    if name in stacks.describe(here.cloud):
+    if name in found.there:
         return
     with console.step("ledger") as step:
         application.cdk_cli().ensure(step.tell)

@@ -15,7 +15,7 @@ from soundbite.releases import NoLedger
 from . import releasing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from soundbite.infrastructure.assembly import Assembly
     from soundbite.platforms.platform import Platform
@@ -43,6 +43,10 @@ class Differences:
         By variable, reference and version.
     configured:
         The hash of what the platform is given; "" where something is unknown.
+    there:
+        The stacks that are there, whatever they are like.
+    function:
+        The processor's function; None where there is none, or none yet.
     astray:
         What the platform serves, where that is not what the ledger says.
     """
@@ -55,6 +59,8 @@ class Differences:
     secrets: dict[str, list[str]]
     configured: str
     statuses: Mapping[str, Mapping[str, Any]]
+    there: list[str]
+    function: str | None
     processor_version: str | None
     astray: str = ""
     lines: list[str] = field(default_factory=list)
@@ -82,13 +88,15 @@ def compare(
             synthesized = submit(lambda: assembly.synth(environment, processor))
             versions = submit(lambda: secrets.versions(environment.app_env, cloud))
             made, pinned = synthesized.result(), versions.result()
-        waiting = stacks.pending(cloud, made)
+        there = stacks.describe(cloud)
+        output = stacks.outputs_of(environment, there)
+        waiting = stacks.pending(cloud, made, there)
         before = serving(scene)
-        configuration = bound(scene)
+        configuration = bound(scene, output)
         given = platform.variables(configuration)
         known = UNKNOWN not in given.values()
         configured = platform.digest(given) if known else ""
-        function = functions.named(cloud)
+        function = functions.named(cloud, output)
         version = functions.pointed(cloud, function) if function else None
         found = Differences(
             candidate,
@@ -99,6 +107,8 @@ def compare(
             pinned,
             configured,
             statuses,
+            list(there),
+            function,
             version,
             _astray(platform, before, statuses),
         )
@@ -116,9 +126,8 @@ def serving(scene: Scene) -> Deployment | None:
     return scene.ledger.deployment(found) if found else None
 
 
-def bound(scene: Scene) -> dict[str, str]:
+def bound(scene: Scene, output: Callable[[str], str]) -> dict[str, str]:
     """Return the application's variables but secrets; outputs of stacks that are not deployed yet are UNKNOWN."""
-    output = stacks.outputs(scene.cloud)
     values: dict[str, str] = {}
     for name, setting in scene.environment.app_env.items():
         if setting.reference is None:

@@ -34,14 +34,15 @@ def prepare_deploy(candidate: Candidate, assembly: Assembly) -> Callable[[Carrie
         release = replace(release, irreversible=carrier.record.irreversible or release.irreversible)
         scene.ledger.add_release(release, token)
         scene.ledger.put_templates(assembly.digest, assembly.templates(), token)
-        function = functions.name(scene.cloud, stacks.outputs(scene.cloud))
+        output = stacks.outputs(scene.cloud)
+        function = functions.name(scene.cloud, output)
         version = None
         if function:
             if carrier.plan["before"]["processor_version"]:
                 # A change of the alias's own resource would have moved it: it waits for the switch.
                 functions.point(scene.cloud, function, carrier.plan["before"]["processor_version"])
             version = functions.publish(scene.cloud, function)
-        configuration = planning.bound(scene)
+        configuration = planning.bound(scene, output)
         given = platform.variables(configuration)
         repository = releasing.repository(scene)
         made = platform.bundle(

@@ -240,7 +240,7 @@ def _begin(
 ) -> tuple[Operation, Deployment]:
     now, target = way.now, way.target
     source = _source(here, target)
-    function = functions.named(here.cloud)
+    function = functions.named(here.cloud, stacks.outputs(here.cloud))
     version = functions.pointed(here.cloud, function) if function else None
     same = ("release", "image", "commit", "configuration", "secrets", "configured", "processor_version")
     record = first_record(

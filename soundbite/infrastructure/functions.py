@@ -12,8 +12,6 @@ from soundbite.cloud import explained
 from soundbite.environment import naming
 from soundbite.errors import ConfigurationError, SoundbiteError
 
-from . import stacks
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -29,10 +27,10 @@ def name(cloud: Cloud, output: Callable[[str], str]) -> str | None:
     return output("Compute.FunctionName")
 
 
-def named(cloud: Cloud) -> str | None:
-    """Return the function's name as the stacks are now; None where there is none, or none yet."""
+def named(cloud: Cloud, output: Callable[[str], str]) -> str | None:
+    """Return the function's name as the stacks tell it; None where there is none, or none yet."""
     try:
-        return name(cloud, stacks.outputs(cloud))
+        return name(cloud, output)
     except ConfigurationError:
         return None
 

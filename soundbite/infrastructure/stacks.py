@@ -130,13 +130,18 @@ def template(cloud: Cloud, name: str) -> Any:
         return _parsed(client.get_template(StackName=name, TemplateStage="Original")["TemplateBody"])
 
 
-def pending(cloud: Cloud, assembly: Assembly) -> list[str]:
+def pending(cloud: Cloud, assembly: Assembly, described: Mapping[str, Mapping[str, Any]] | None = None) -> list[str]:
     """Return the stacks whose deployed template, tags or state differ from the assembly's.
 
     The deployed template itself is compared, not a note about it: so it is also right after the
     emulator lost its state, or somebody else deployed.
+
+    Parameters
+    ----------
+    described:
+        What CloudFormation says of the stacks (`describe`); None: it is asked.
     """
-    deployed = describe(cloud)
+    deployed = describe(cloud) if described is None else described
     cloud.client("cloudformation")  # made once, before threads ask for it
 
     def differs(name: str) -> bool:

@@ -222,7 +222,7 @@ class Stages:
 
     def _name_everything(self, patch: pytest.MonkeyPatch) -> None:
         patch.setattr(application, "cdk_cli", lambda: SimpleNamespace(ensure=lambda _: None))
-        patch.setattr(stacks, "outputs", lambda _: lambda name: f"the-{name}")
+        patch.setattr(stacks, "outputs_of", lambda *_: lambda name: f"the-{name}")
         patch.setattr(stacks, "pending", lambda *_: list(self.pending))
         patch.setattr(stacks, "describe", lambda cloud: {cloud.environment.stack_name(stacks.BOOTSTRAP): {}})
         patch.setattr(stacks, "bootstrap", lambda *_: False)
