@@ -702,7 +702,7 @@ def test_no_secret_is_seen_anywhere_but_in_its_file(scene: Scene) -> None:
     assert len(secret) > 20
     assert "switch" in scene.told
     assert secret not in scene.told
-    assert "agent.pyz stage" in scene.processes
+    assert "agent.pyz serve" in scene.processes
     assert secret not in scene.processes
     pages = place.aws("dynamodb").get_paginator("scan").paginate(TableName=scene.table)
     items = [item for page in pages for item in page["Items"]]

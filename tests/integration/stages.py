@@ -7,7 +7,6 @@ asked of them. Images, stacks and the processor are names.
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -56,7 +55,7 @@ class Machine:
     asked: list[str] = field(default_factory=list)
     before: Callable[[str], None] = lambda _: None
 
-    def run(self, command: str, stdin: str) -> tuple[int, str, str]:
+    def run(self, command: str) -> tuple[int, str, str]:
         """Do what is asked for over SSH."""
         if "base64 -d" in command:
             self.asked.append("install")
@@ -64,13 +63,15 @@ class Machine:
             return 0, "", ""
         if "docker version" in command:
             return 0, "1000000000\n27.0.0\n", ""
-        verb = re.fullmatch(r".* python3 -IS \S+ (\w+)", command)
-        assert verb is not None, command
+        raise AssertionError(command)
+
+    def step(self, verb: str, order: dict[str, Any]) -> tuple[int, str, str]:
+        """Do a step, as the agent would."""
         if not self.agent:
-            return 2, "", f"python3: can't open file '{command}': [Errno 2] No such file or directory"
-        self.before(verb[1])
-        self.asked.append(verb[1])
-        code, answer = self._answer(verb[1], json.loads(stdin))
+            return 2, "", "python3: can't open file '/var/lib/agent.pyz': [Errno 2] No such file or directory"
+        self.before(verb)
+        self.asked.append(verb)
+        code, answer = self._answer(verb, order)
         return code, json.dumps(answer), ""
 
     def _answer(self, verb: str, order: dict[str, Any]) -> tuple[int, dict[str, Any]]:
@@ -166,7 +167,8 @@ class Stages:
         self._load, self._run = environment.load, Remote.run
         patch.setenv("METRICS_TOKEN", "a secret of nobody's")
         patch.setattr(environment, "load", self._loaded)
-        patch.setattr(Remote, "run", lambda remote, command, stdin="", **_: self._at(remote).run(command, stdin))
+        patch.setattr(Remote, "run", lambda remote, command, *_, **__: self._at(remote).run(command))
+        patch.setattr(Remote, "step", lambda remote, verb, order, _: self._at(remote).step(verb, dict(order)))
         self._name_everything(patch)
         for name in (FIRST, SECOND):
             ledger = self.scene(name).ledger

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import subprocess
 import sys
+import time
 import zipfile
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,6 +19,7 @@ from soundbite.platforms.hosts.agent import colours, deployments, engine, joinin
 from soundbite.platforms.hosts.agent.failure import StepFailed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 ORDER = {"files": {"base.yml": "services: {}"}, "told": {"image": "app@sha256:1"}, "secrets": {"TOKEN": "a secret\n"}}
@@ -102,6 +107,71 @@ def test_where_an_archive_cannot_be_compiled_it_stays_as_it_is(tmp_path: Path) -
     assert (done.returncode, done.stderr) == (0, "")
     assert path.read_bytes() == archive.content()
     assert answered(path, "status")[1]["agent"] == archive.digest()
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[Callable[..., dict[str, Any]]]:
+    """Give a function that asks an agent that stays for a step."""
+    path = folder / archive.NAME
+    path.write_bytes(archive.content())
+    with subprocess.Popen(
+        [sys.executable, "-IS", str(path), "serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        stdin, stdout = process.stdin, process.stdout
+        assert stdin is not None
+        assert stdout is not None
+
+        def ask(verb: str, order: dict[str, Any] | None = None, timeout: float = 20) -> dict[str, Any]:
+            stdin.write(json.dumps({"verb": verb, "order": order or {}, "timeout": timeout}) + "\n")
+            stdin.flush()
+            return dict(json.loads(stdout.readline()))
+
+        try:
+            yield ask
+        finally:
+            stdin.close()
+            assert stdout.read() == ""
+            assert process.wait(20) == 0
+
+
+def test_one_that_stays_does_each_step_as_one_that_is_started(tmp_path: Path) -> None:
+    with served(tmp_path) as ask:
+        first, second = ask("status"), ask("status")
+        wrong, broken, third = ask("no-such-verb"), ask("stage", {"token": 5}), ask("status")
+    started = ran(tmp_path, "status")
+    for told in (first, second):
+        assert (told["code"], json.loads(told["out"])["token"], told["err"]) == (0, 0, "")
+    anything = {"free": 0}
+    assert (third["code"], json.loads(third["out"]) | anything) == (started[0], started[1] | anything)
+    assert started[1]["token"] == 5
+    assert (wrong["code"], json.loads(wrong["out"])) == ran(tmp_path, "no-such-verb")
+    assert (broken["code"], broken["out"]) == (1, "")
+    assert "KeyError: 'deployment'" in broken["err"]
+
+
+def test_a_step_is_ended_at_its_deadline_and_the_next_one_is_done(tmp_path: Path) -> None:
+    began = time.monotonic()
+    with served(tmp_path) as ask, (tmp_path / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another step is at work
+        late = ask("drain", {"token": 1, "lock_wait": 60}, timeout=0.5)
+        assert late == {"code": 124, "out": "", "err": ""}
+        assert 0.5 < time.monotonic() - began < 20
+        assert ask("status")["code"] == 0
+
+
+def test_one_that_stays_ends_where_who_asked_is_gone_and_the_step_is_done(tmp_path: Path) -> None:
+    path = tmp_path / archive.NAME
+    path.write_bytes(archive.content())
+    read, write = os.pipe()
+    order = json.dumps({"verb": "stage", "order": {"token": 7}, "timeout": 20})
+    with subprocess.Popen(
+        [sys.executable, "-IS", str(path), "serve"], stdin=subprocess.PIPE, stdout=write, stderr=subprocess.PIPE
+    ) as process:
+        os.close(write)
+        os.close(read)
+        assert process.communicate(f"{order}\n{order}\n".encode(), timeout=20)[1] == b""
+    assert process.returncode == 0
+    assert (tmp_path / "token").read_text() == "7"
 
 
 def test_the_archive_tells_its_own_digest_and_what_is_there(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import socket
 import threading
 import time
@@ -84,6 +85,56 @@ def test_what_comes_after_the_exit_code_is_not_lost() -> None:
 def test_a_channel_that_was_cut_is_no_answer() -> None:
     with pytest.raises(EOFError, match="it was cut"):
         ssh._spoken(Channel(code=-1), "hostname", "")
+
+
+class Server:
+    """A channel to a server that says something piece by piece, and then, if it ends, with a code."""
+
+    def __init__(self, *said: bytes, code: int = 0, err: bytes = b"") -> None:
+        self._said = [*said, b""]
+        self._code, self._err = code, err
+        self.heard = b""
+
+    def sendall(self, data: bytes) -> None:
+        """Take an order; nobody does where it has ended already."""
+        if len(self._said) == 1:
+            raise OSError("Socket is closed")
+        self.heard += data
+
+    def recv(self, _: int) -> bytes:
+        """Return the next piece."""
+        return self._said.pop(0)
+
+    def recv_exit_status(self) -> int:
+        """Return the code."""
+        return self._code
+
+    def makefile_stderr(self, _: str) -> io.BytesIO:
+        """Return what it said on stderr."""
+        return io.BytesIO(self._err)
+
+    def close(self) -> None:
+        """End it."""
+
+
+def test_a_server_answers_with_a_line_however_it_comes() -> None:
+    told = b'{"code": 3, "out": "one\\n", "err": "two"}\n'
+    for cut in range(1, len(told)):
+        channel = Server(told[:cut], told[cut:])
+        assert ssh._answered(channel, '{"verb": "x"}', anew=False) == (3, "one\n", "two")
+        assert channel.heard == b'{"verb": "x"}\n'
+
+
+def test_a_server_that_cannot_start_says_why() -> None:
+    channel = Server(code=2, err=b"No such file")
+    assert ssh._answered(channel, "{}", anew=True) == (2, "", "No such file")
+
+
+@pytest.mark.parametrize(("code", "anew"), [(-1, True), (0, True), (-1, False), (0, False), (137, False)])
+def test_a_server_that_ends_without_an_answer_is_a_lost_connection(code: int, anew: bool) -> None:
+    for channel in (Server(code=code), Server(b'{"code": 0, "o', code=code)):
+        with pytest.raises(EOFError):
+            ssh._answered(channel, "{}", anew=anew)
 
 
 class Doorman(paramiko.ServerInterface):  # type: ignore[misc]  # it has no types

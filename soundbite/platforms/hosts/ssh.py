@@ -5,19 +5,25 @@ What runs on a host has a deadline of its own, because it outlives a connection 
 
 from __future__ import annotations
 
+import json
 import logging
 import shlex
 import threading
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from soundbite import paths, shell
 from soundbite.errors import SoundbiteError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from soundbite.environment import Environment
 
     from .inventory import Host
+
+T = TypeVar("T")
 
 _CONNECT_TIMEOUT = 8
 _KEEPALIVE = 5
@@ -45,6 +51,7 @@ class Session:
         self._host = host
         self._environment = environment
         self._connection: Any = None
+        self._server: Any = None
         self.closed = False
         """Whether it was ended for good."""
 
@@ -58,6 +65,42 @@ class Session:
         HostFailed
             The host is out of reach, or did not answer within `timeout` seconds.
         """
+        return self._within(timeout, lambda connection: _spoken(_channel(connection), command, stdin))
+
+    def ask(self, server: str, order: str, timeout: float) -> tuple[int, str, str]:
+        """Have a server there do what one line says; it is started where none of this connection runs.
+
+        It answers with one line, too: JSON with `code`, `out` and `err`.
+
+        Parameters
+        ----------
+        server:
+            The command that starts it.
+
+        Returns
+        -------
+        tuple
+            Exit code, stdout and stderr; those of the server itself where it cannot start.
+
+        Raises
+        ------
+        ConnectionLost
+            The connection was cut meanwhile, or the server ended.
+        HostFailed
+            As of `run`.
+        """
+
+        def asked(connection: Any) -> tuple[int, str, str]:
+            anew = self._server is None
+            if anew:
+                self._server = _channel(connection)
+                self._server.exec_command(server)
+            return _answered(self._server, order, anew=anew)
+
+        return self._within(timeout, asked)
+
+    def _within(self, timeout: float, work: Callable[[Any], T]) -> T:
+        """Do something with the connection; it ends with its deadline."""
         import paramiko
 
         connection = self._open()
@@ -75,7 +118,7 @@ class Session:
         watch.daemon = True
         watch.start()
         try:
-            return _spoken(connection.transport.open_session(timeout=_CONNECT_TIMEOUT), command, stdin)
+            return work(connection)
         except (OSError, EOFError, paramiko.SSHException) as error:
             self._drop()
             if late.is_set():
@@ -90,7 +133,7 @@ class Session:
         self._drop()
 
     def _drop(self) -> None:
-        connection, self._connection = self._connection, None
+        connection, self._connection, self._server = self._connection, None, None
         if connection is not None:
             _end(connection)
 
@@ -98,6 +141,8 @@ class Session:
         if self._connection is not None and self._connection.is_connected:
             return self._connection
         import paramiko
+
+        self._server = None
 
         host, known = self._host, _known_hosts(self._environment)
         try:
@@ -226,6 +271,30 @@ def _end(connection: Any) -> None:
         transport.join(_CONNECT_TIMEOUT)  # it ends the process, too, and must find it
         process.kill()
         process.communicate()
+
+
+def _channel(connection: Any) -> Any:
+    return connection.transport.open_session(timeout=_CONNECT_TIMEOUT)
+
+
+def _answered(channel: Any, order: str, *, anew: bool) -> tuple[int, str, str]:
+    with suppress(OSError):  # it ended without reading, or was cut: that is read below
+        channel.sendall(f"{order}\n".encode())
+    said = b""
+    while not said.endswith(b"\n"):
+        part = channel.recv(65536)
+        if not part:
+            break
+        said += part
+    else:
+        told = json.loads(said)
+        return told["code"], told["out"], told["err"]
+    code = channel.recv_exit_status()
+    err: bytes = channel.makefile_stderr("rb").read()
+    channel.close()
+    if code <= 0 or not anew:
+        raise EOFError("what answers there ended")
+    return code, said.decode(errors="replace"), err.decode(errors="replace")
 
 
 def _spoken(channel: Any, command: str, stdin: str) -> tuple[int, str, str]:

@@ -1,6 +1,7 @@
 """What runs on a host: one step a call, told on stdin and answered on stdout, both JSON. Python's own library only.
 
     python3 agent.pyz VERB < ORDER.json
+    python3 agent.pyz serve              (any number of steps: serving.py)
 
 The folder that the archive lies in is all that it knows: the deployments that the host has, two colours (one of which
 serves), and the proxy. The proxy reaches the application by a unix socket behind the link `colours/live`; pointing the

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-FAILED, BUSY, FENCED = 1, 4, 9
-"""Exit codes beside 0; 9 is an order of somebody who no longer has the environment's lock."""
+FAILED, BUSY, FENCED, TIMED_OUT = 1, 4, 9, 124
+"""Exit codes beside 0; 9 is an order of somebody who no longer has the environment's lock, 124 is that of `timeout`."""
 
 
 class StepFailed(Exception):

@@ -8,7 +8,7 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from . import joining, steps
+from . import joining, serving, steps
 from .failure import FAILED, StepFailed
 from .home import locked, token
 
@@ -31,11 +31,18 @@ _STEPS: dict[str, Verb] = {
 
 
 def main(arguments: list[str]) -> int:
-    """Do one verb; return the exit code."""
+    """Do one verb, or `serve`; return the exit code."""
     os.umask(0o077)
     verb = arguments[0] if arguments else ""
+    if verb == "serve":
+        return serving.serve(_answered)
+    return _answered(verb, {} if verb == "boot" else json.loads(sys.stdin.read() or "{}"))
+
+
+def _answered(verb: str, order: dict[str, Any]) -> int:
+    """Do one verb and say how it went; return the exit code."""
     try:
-        answer = _boot() if verb == "boot" else _done(verb, json.loads(sys.stdin.read() or "{}"))
+        answer = _boot() if verb == "boot" else _done(verb, order)
     except StepFailed as failed:
         return _say({"error": str(failed)}, failed.code)
     except OSError as error:
