@@ -358,7 +358,10 @@ UNREACHED = {
 }
 
 
-@pytest.mark.parametrize("how", UNREACHED)
+# Whoever is silent is to be named before the look's own two seconds are over: no other work may hold that up.
+@pytest.mark.parametrize(
+    "how", [*sorted(UNREACHED.keys() - {"silent"}), pytest.param("silent", marks=pytest.mark.alone)]
+)
 def test_one_out_of_reach_is_told_and_holds_up_nobody(world: World, how: str) -> None:
     lines, why = UNREACHED[how]
     with silent() as port:
