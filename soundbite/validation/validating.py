@@ -32,6 +32,8 @@ _LAST_WORD = 0.7
 _RECORDING = 5.0
 _ONE_LOOK = 20.0
 """Seconds that the quick checks may take."""
+_LAST_LOOK = 0.5
+"""Seconds before the end of a wait when the last look begins at the latest: with less it would see nothing."""
 _PATIENCE = Patience(connect=2, read=5, attempts=3)
 """Of calls to AWS: one that hangs is told of within the deadline of a check."""
 
@@ -175,13 +177,14 @@ def health(environment: Environment, wait: float) -> list[Verdict]:
         if bad and time.monotonic() >= until:
             # What this look had no time for, the one before it says better.
             return seen or verdicts
-        if not bad or not wait or time.monotonic() + pause > until:
+        nap = min(pause, until - time.monotonic() - _LAST_LOOK)
+        if not bad or not wait or nap <= 0:
             return verdicts
         # Where it cannot be reached, that is why it does not say who it is.
         first = min(bad, key=lambda each: each.group != "api")
         console.say(f"not healthy yet: {first.check}: {first.message}")
         seen = verdicts
-        time.sleep(pause)
+        time.sleep(nap)
         pause = min(2 * pause, 5.0)
 
 
