@@ -125,6 +125,13 @@ def test_a_server_answers_with_a_line_however_it_comes() -> None:
         assert channel.heard == b'{"verb": "x"}\n'
 
 
+@pytest.mark.parametrize("noise", [b"Welcome!\n", b'"quoted"\n[]\n{}\n', b"\n", b"\xff\n"])
+def test_what_a_shell_says_before_the_answer_is_none(noise: bytes) -> None:
+    told = b'{"code": 0, "out": "", "err": ""}\n'
+    for said in ([noise, told], [noise + told], [noise + told[:5], told[5:]]):
+        assert ssh._answered(Server(*said), "{}", anew=True) == (0, "", "")
+
+
 def test_a_server_that_cannot_start_says_why() -> None:
     channel = Server(code=2, err=b"No such file")
     assert ssh._answered(channel, "{}", anew=True) == (2, "", "No such file")

@@ -52,6 +52,7 @@ class Session:
         self._environment = environment
         self._connection: Any = None
         self._server: Any = None
+        self._asking = threading.Lock()
         self.closed = False
         """Whether it was ended for good."""
 
@@ -97,7 +98,8 @@ class Session:
                 self._server.exec_command(server)
             return _answered(self._server, order, anew=anew)
 
-        return self._within(timeout, asked)
+        with self._asking:  # answers come in the order of their questions, and say no more than that
+            return self._within(timeout, asked)
 
     def _within(self, timeout: float, work: Callable[[Any], T]) -> T:
         """Do something with the connection; it ends with its deadline."""
@@ -281,20 +283,28 @@ def _answered(channel: Any, order: str, *, anew: bool) -> tuple[int, str, str]:
     with suppress(OSError):  # it ended without reading, or was cut: that is read below
         channel.sendall(f"{order}\n".encode())
     said = b""
-    while not said.endswith(b"\n"):
-        part = channel.recv(65536)
-        if not part:
-            break
+    while part := channel.recv(65536):
         said += part
-    else:
-        told = json.loads(said)
-        return told["code"], told["out"], told["err"]
+        told = _told(said)
+        if told:
+            return told["code"], told["out"], told["err"]
     code = channel.recv_exit_status()
     err: bytes = channel.makefile_stderr("rb").read()
     channel.close()
     if code <= 0 or not anew:
         raise EOFError("what answers there ended")
     return code, said.decode(errors="replace"), err.decode(errors="replace")
+
+
+def _told(said: bytes) -> dict[str, Any]:
+    """Return a server's answer; empty: the last line is none yet. Before it a shell may say what its settings print."""
+    if not said.endswith(b"\n"):
+        return {}
+    try:
+        told = json.loads(said.splitlines()[-1])
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) and "code" in told else {}
 
 
 def _spoken(channel: Any, command: str, stdin: str) -> tuple[int, str, str]:
