@@ -78,8 +78,8 @@ def suites(file: Callable[[str], Path], more: Sequence[str] = ()) -> list[Suite]
         Suite("mypy", "static", ["nice", *python, "mypy"], beside=True),
         Suite("import-linter", "static", [sys.executable, "-c", _LINT_IMPORTS]),
         Suite("shellcheck", "static", [str(Path(sys.executable).with_name("shellcheck")), *scripts]),
-        Suite("tsc", "static", [*npm, "typecheck"], app, _ONE_PASS),
-        Suite("eslint", "static", [*npm, "lint"], app, _ONE_PASS),
+        Suite("tsc", "static", [*npm, "typecheck"], app),
+        Suite("eslint", "static", [*npm, "lint"], app),
         Suite("vitest", "app", [*npm, "test", "--", *vitest], app, {"TEST_PYTHON": sys.executable}),
         Suite("pytest", "python", [*python, "pytest", *_PYTEST, *results, *everything, *more]),
         *timed,
@@ -198,8 +198,6 @@ def _is_shell(path: Path) -> bool:
 
 
 _LINT_IMPORTS = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports())"
-_ONE_PASS = {"NODE_OPTIONS": "--v8-pool-size=1 --max-semi-space-size=64"}
-"""For what reads everything once and ends: with its memory cleaned seldom, and by one thread, it takes a sixth less."""
 _GITHUB_REPORTER = ["--reporter=github-actions"] if os.environ.get("GITHUB_ACTIONS") == "true" else []
 """Vitest adds it by itself only where no reporter is named."""
 _PYTEST = [
