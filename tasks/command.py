@@ -35,7 +35,7 @@ JSON_HELP = "Print the result as JSON on stdout."
 class Command(Task[Any]):
     """A task whose flags Invoke's parser is told where the command line may name it, and else none.
 
-    The parser copies the flags of all tasks, whichever is run: a fifth of a start.
+    The parser copies the flags of all tasks, whichever is run: a tenth of a start.
     """
 
     def flags(self, ignore_unknown_help: bool | None = None) -> list[Argument]:

@@ -124,7 +124,7 @@ class Remote:
     def step(self, verb: str, order: Mapping[str, Any], timeout: float) -> tuple[int, str, str]:
         """Have the agent do a step, which ends within so many seconds; return its exit code, stdout and stderr.
 
-        An agent of this version stays for the next step, which takes half as long then.
+        An agent of this version stays for the next step: one that only looks takes 6 instead of 54 ms of CPU then.
         """
         # Without `site`, whose packages no step needs, Python starts sooner.
         agent = f"python3 -IS {self._folder}/{archive.NAME}"
