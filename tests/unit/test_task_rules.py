@@ -133,8 +133,24 @@ def test_every_task_has_help_and_no_positional_argument(namespace: Collection) -
                 assert argument.help, f"{name} --{argument.name} has no help"
 
 
-@pytest.mark.parametrize("words", [["envs.list"], ["--list"], ["--help", "dev.localstack"]], ids=" ".join)
-def test_a_reader_that_goes_away_is_no_error(inv: Inv, words: list[str]) -> None:
+def test_the_parser_knows_the_flags_of_what_is_named_and_of_nothing_else(
+    namespace: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["inv"])
+    none = {context.name for context in namespace.to_contexts() if not context.args}
+    assert {"deploy.staging", "cdk.synth", "ci-summary", "setup-localstack"} <= none
+    for name, aliases in namespace.task_names.items():
+        flags = {each.name for each in namespace[name].flags()}
+        for called in (name, *aliases):
+            monkeypatch.setattr(sys, "argv", ["inv", "--debug", called])
+            context = next(each for each in namespace.to_contexts() if each.name == name)
+            assert {each.name for each in context.args.values()} == flags, called
+
+
+@pytest.mark.parametrize(
+    ("words", "code"), [(["envs.list"], 0), (["--list"], 141), (["--help", "dev.localstack"], 141)], ids=str
+)
+def test_a_reader_that_goes_away_is_no_error(inv: Inv, words: list[str], code: int) -> None:
     import subprocess
 
     from tests.conftest import clean_environ
@@ -146,6 +162,7 @@ def test_a_reader_that_goes_away_is_no_error(inv: Inv, words: list[str]) -> None
     )
     os.close(write)
     assert "Traceback" not in done.stderr
+    assert done.returncode == code
 
 
 def test_httpx_leaves_its_command_line_and_http2_where_they_are() -> None:
