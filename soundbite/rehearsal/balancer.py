@@ -61,7 +61,8 @@ def ensure(place: Place, environment: Environment, hosts: Sequence[Host], networ
     Raises
     ------
     SoundbiteError
-        Somebody else has PROXY_PORT, and the way to the ECS service leads through it.
+        Somebody else has PROXY_PORT, and the way to the ECS service leads through it; or it ended, or
+        does not answer within 20 s.
     """
     folder = place.folder / "balancer"
     wanted = {
@@ -111,6 +112,8 @@ def _up(place: Place, environment: Environment, network: Network) -> str:
                 raise
             return f"left out: {taken.message} The hosts answer at their own addresses only"
     containers.start(found, made, image, network)
+    # Asked by no environment's name, it answers by itself.
+    containers.await_answer(place.balancer, "load balancer", f"127.0.0.1:{port}", "/", 404)
     return f"{environment.app_url}, started"
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from soundbite import engine
+from soundbite import engine, web
+from soundbite.errors import SoundbiteError
 
 from . import place as places
 
@@ -21,6 +23,10 @@ _MADE_LABEL = "soundbite.made"
 _TIMEOUT = 120.0
 _STOP_GRACE = 10
 """Seconds: a host's engine ends its own containers meanwhile."""
+_READY_TIMEOUT = 20.0
+_ASK_TIMEOUT = 2.0
+_POLL = 0.05
+_TAIL = 20
 
 
 class Container(NamedTuple):
@@ -75,6 +81,48 @@ def start(found: dict[str, Any] | None, wanted: Container, image: Built, network
     if wanted.volume:
         engine.run(["docker", "volume", "create", *_labels(wanted.labels), wanted.volume])
     engine.run(wanted.run(image, network), timeout=_TIMEOUT)
+
+
+def await_answer(name: str, what: str, address: str, path: str, status: int) -> None:
+    """Wait until a container that was started answers: the engine accepts connections for it before it listens itself.
+
+    Parameters
+    ----------
+    what:
+        What it is, for people: `registry`.
+    address:
+        Where this machine reaches it: `127.0.0.1:5005`.
+    path, status:
+        What it is asked for, and the HTTP status of its answer when it is ready.
+
+    Raises
+    ------
+    SoundbiteError
+        It ended, or does not answer within 20 s; the message has the end of its log.
+    """
+    import httpx
+
+    deadline = time.monotonic() + _READY_TIMEOUT
+    while True:
+        try:
+            if web.get(f"http://{address}{path}", _ASK_TIMEOUT).status_code == status:
+                return
+        except httpx.HTTPError:
+            pass
+        if not _runs(name):
+            raise _silent(f"The {what} {name} ended as soon as it was started.", name)
+        if time.monotonic() > deadline:
+            raise _silent(f"The {what} {name} does not answer on {address} after {_READY_TIMEOUT:.0f} s.", name)
+        time.sleep(_POLL)
+
+
+def _runs(name: str) -> bool:
+    return engine.run(["docker", "inspect", "--format={{.State.Running}}", name]).stdout.strip() == "true"
+
+
+def _silent(message: str, name: str) -> SoundbiteError:
+    log = engine.run(["docker", "logs", f"--tail={_TAIL}", name], check=False)
+    return SoundbiteError(f"{message}\n{log.stdout}{log.stderr}".rstrip())
 
 
 def remove(found: Sequence[dict[str, Any]]) -> None:

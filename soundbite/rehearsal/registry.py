@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-import time
 from typing import TYPE_CHECKING
 
-from soundbite import engine, ports, web
+from soundbite import engine, ports
 from soundbite.errors import ConfigurationError, SoundbiteError
 
 from . import containers
@@ -23,10 +22,6 @@ if TYPE_CHECKING:
 PORT = 5000
 """Its port inside, as compose/host/registry.yml has it."""
 ALIAS = "registry"
-
-_READY_TIMEOUT = 20.0
-_POLL = 0.05
-_TAIL = 20
 
 
 def port(environment: Environment) -> int:
@@ -76,7 +71,7 @@ def ensure(place: Place, environment: Environment, image: Built, network: Networ
     if found is None or not (places.running(found) and number in engine.published(place.registry)):
         _require_port(environment, number)
     containers.start(found, wanted, image, network)
-    _await_ready(place, number)
+    containers.await_answer(place.registry, "registry", f"127.0.0.1:{number}", "/v2/", 200)
     return True
 
 
@@ -89,22 +84,3 @@ def _require_port(environment: Environment, number: int) -> None:
             error.message,
             f"Stop it, or choose another port: IMAGE_REPOSITORY={other} inv …, for good in envs/rehearsal.env.",
         ) from None
-
-
-def _await_ready(place: Place, number: int) -> None:
-    import httpx
-
-    deadline = time.monotonic() + _READY_TIMEOUT
-    while True:
-        try:
-            if web.get(f"http://127.0.0.1:{number}/v2/", 2).status_code == httpx.codes.OK:
-                return
-        except httpx.HTTPError:
-            pass
-        if time.monotonic() > deadline:
-            done = engine.run(["docker", "logs", f"--tail={_TAIL}", place.registry], check=False)
-            raise SoundbiteError(
-                f"The registry {place.registry} does not answer on 127.0.0.1:{number} after {_READY_TIMEOUT:.0f} s.\n"
-                f"{done.stdout}{done.stderr}".rstrip()
-            )
-        time.sleep(_POLL)

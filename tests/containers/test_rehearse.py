@@ -390,6 +390,20 @@ def test_where_its_port_is_taken_there_is_no_load_balancer(scene: Scene) -> None
     assert scene.balanced()[0] == 502
 
 
+def test_a_load_balancer_that_does_not_start_fails_with_its_log(scene: Scene) -> None:
+    docker("rm", "--force", scene.balancer)
+    (folder,) = scene.state.rglob("balancer/environments")
+    (folder / "broken.conf").write_text("nonsense;\n")
+    said = scene.up("--hosts=1", code=1).stderr
+    (folder / "broken.conf").unlink()
+    assert f"The load balancer {scene.balancer} ended as soon as it was started.\n" in said
+    assert 'unknown directive "nonsense"' in said
+    assert not [each for each in scene.left() if scene.balancer in each]
+    assert len(scene.status()["hosts"]) == 1
+    assert f"http://staging.localhost:{scene.proxy}, started" in scene.up("--hosts=1").stderr
+    assert scene.balanced()[0] == 502
+
+
 def test_soundbite_itself_is_deployed_to_it_and_all_is_well(scene: Scene) -> None:
     done = scene.inv("deploy.staging", "--rehearse", "--build", "--yes", timeout=LONG)
     assert done.returncode == 0, done.stderr
