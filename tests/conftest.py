@@ -25,10 +25,12 @@ settings.register_profile("patient", deadline=None, derandomize=bool(os.environ.
 settings.load_profile("patient")
 
 ROOT = Path(__file__).parent.parent
-_ASSEMBLIES = ROOT / ".soundbite" / "cache" / "assemblies"
-"""Cloud assemblies of all copies, and of this checkout: to make one keeps a core busy for up to ten seconds."""
+_CACHE = ROOT / ".soundbite" / "cache"
+_SHARED = ("assemblies", "cdk-program")
+"""What all copies and this checkout have in common: cloud assemblies, of which each keeps a core busy for up to ten
+seconds, and what V8 compiled of the cdk program."""
 _KEPT = {
-    "NODE_COMPILE_CACHE": str(ROOT / ".soundbite" / "cache" / "node-of-tests"),
+    "NODE_COMPILE_CACHE": str(_CACHE / "node-of-tests"),
     "JSII_RUNTIME_PACKAGE_CACHE_ROOT": str(Path.home() / ".cache" / "aws" / "jsii" / "package-cache"),
     "CDK_DISABLE_CLI_TELEMETRY": "true",
 }
@@ -40,6 +42,10 @@ _INHERITED = (
 )
 _FOR_PYTHON = ("PYTHON", "LANG", "LC_")
 """How variables begin that an interpreter reads when it starts."""
+
+
+_WAITING = ("test_shell.py", "test_validations_end.py")
+"""Files whose tests mostly wait: begun first, that costs nothing beside those that keep cores busy."""
 
 
 class _AtOnce:
@@ -66,6 +72,11 @@ def pytest_configure(config: pytest.Config) -> None:
     terminal = config.pluginmanager.get_plugin("terminalreporter")
     if terminal is not None and not hasattr(config, "workerinput"):
         config.pluginmanager.register(_AtOnce(terminal))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what mostly waits: at the end there would be nothing else to do."""
+    items.sort(key=lambda item: item.path.name not in _WAITING)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -187,8 +198,9 @@ def copied(root: Path) -> Path:
     root.mkdir()
     cache = root / ".soundbite" / "cache"
     cache.mkdir(parents=True)
-    _ASSEMBLIES.mkdir(parents=True, exist_ok=True)
-    (cache / "assemblies").symlink_to(_ASSEMBLIES)
+    for name in _SHARED:
+        (_CACHE / name).mkdir(parents=True, exist_ok=True)
+        (cache / name).symlink_to(_CACHE / name)
     for name in ("tasks.py", "envs", "compose", "requirements.lock", "pyproject.toml"):
         source = ROOT / name
         if source.is_dir():

@@ -280,14 +280,13 @@ def _empty_bucket(cloud: Cloud) -> None:
 
 
 def _cdk(cloud: Cloud, arguments: Sequence[str], on_line: Callable[[str], None] | None) -> shell.Completed:
-    program = paths.CDK / "node_modules" / "aws-cdk" / "bin" / "cdk"
     environment = cloud.environment
     # The program caches which account an access key belongs to: a home for each environment keeps them apart.
     home = _home(environment)
-    # With what node compiled the last time, it starts in five sixths of the time.
-    env = {"NODE_COMPILE_CACHE": str(paths.CACHE / "node-compiled"), **cloud.variables()}
+    # With what V8 compiled the last time, it starts in half of the time.
+    env = {**cloud.variables(), "CDK_CODE": str(paths.CACHE / "cdk-program")}
     env |= {"PATH": node.path_variable(), "CDK_HOME": str(home), "CI": "true", "NO_COLOR": "1"}
-    argv = [node.choose().program, str(program), *arguments]
+    argv = [node.choose().program, str(paths.CDK / "start.cjs"), *arguments]
     return shell.run(argv, cwd=paths.CDK, env=env, timeout=_DEPLOY_TIMEOUT, on_line=on_line)
 
 
