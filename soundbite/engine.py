@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from . import console, shell
+from . import compose, console, daemon, shell
 from .errors import SoundbiteError
 from .shell import CommandFailed
 
@@ -111,6 +113,9 @@ def require_running() -> None:
     SoundbiteError
         docker is not installed, no engine answers, or this user may not use it.
     """
+    with suppress(daemon.Unasked):
+        if shutil.which("docker") and daemon.ask("/version"):
+            return
     run(["docker", "version", "--format", "{{.Server.Version}}"])
 
 
@@ -122,7 +127,7 @@ def require_compose() -> None:
     SoundbiteError
         It is not there; the message says whether Compose v1 is.
     """
-    if run(["docker", "compose", "version", "--short"], check=False).code == 0:
+    if compose.plugin() or run(["docker", "compose", "version", "--short"], check=False).code == 0:
         return
     try:
         other = run(["docker-compose", "version", "--short"], check=False).stdout.strip()
@@ -140,6 +145,9 @@ def require_compose() -> None:
 
 def image(name: str) -> dict[str, Any] | None:
     """Return what the engine knows of an image, as `docker image inspect` has it; None if it has none of that name."""
+    with suppress(daemon.Unasked):
+        known: dict[str, Any] | None = daemon.ask(f"/images/{name}/json")
+        return known
     found = run(["docker", "image", "inspect", name], check=False)
     if found.code:
         if "No such image" not in found.stderr:
@@ -150,6 +158,10 @@ def image(name: str) -> dict[str, Any] | None:
 
 def containers(*labels: str) -> list[dict[str, Any]]:
     """Return what `docker inspect` says of the containers that have all of some labels `name=value`."""
+    with suppress(daemon.Unasked):
+        listed = daemon.ask("/containers/json", all="true", filters={"label": list(labels)})
+        every = [daemon.ask(f"/containers/{each['Id']}/json") for each in listed]
+        return [each for each in every if each]  # one may be gone since
     filters = [word for label in labels for word in ("--filter", f"label={label}")]
     ids = run(["docker", "ps", "--all", "--quiet", "--no-trunc", *filters]).stdout.split()
     if not ids:

@@ -18,7 +18,8 @@ from soundbite.compose import Project
 
 PROJECT = Project("some-project", [Path("/files/base.yml"), Path("/files/values.json")], {"API_IMAGE": "x"})
 FRONT = [
-    *("docker", "compose", "--project-name", "some-project", "--project-directory", str(paths.COMPOSE)),
+    *([compose.plugin()] if compose.plugin() else ["docker", "compose"]),
+    *("--project-name", "some-project", "--project-directory", str(paths.COMPOSE)),
     *("--env-file", os.devnull, "--ansi=never", "--progress=plain"),
 ]
 FILES = ["--file", "/files/base.yml", "--file", "/files/values.json"]
