@@ -10,15 +10,17 @@ import subprocess
 import threading
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.conftest import Inv, clean_environ, free_ports
+from soundbite import emulator
+from soundbite.processes import Process
+from tests.conftest import Inv, free_ports
 from tests.containers import services
 from tests.containers.conftest import docker, remove
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
     from typing import Self
 
 ENVIRONMENT = "dev-aws-deployed"
@@ -198,25 +200,25 @@ class Rehearsal:
         return Rehearsal(self.checkout.beside(name), self.variables, self.hosts, self.environment)
 
     def down(self) -> None:
-        """Take everything down, whatever became of it."""
-        subprocess.run(
-            self.inv.argv("rehearse.down"), env=clean_environ(**self.inv.variables), timeout=90, check=False,
-            capture_output=True,
-        )  # fmt: skip
+        """Remove everything at once, whatever became of it: nothing of it is kept, as `rehearse.down` would."""
+        Process(emulator.NAME, Path(self.variables["STATE_DIR"]) / "shared").stop(0)
+        instance = f"172.17.0.1:{self.variables['EMULATOR_PORT']}"
+        if tasks := docker("ps", "-aq", "--filter", f"label=ministack.instance={instance}", check=False).split():
+            docker("rm", "-f", "-v", *tasks, check=False)
         remove(self.variables["PROXY_PROJECT"])
         self.checkout.clean()
 
 
 def rehearsal(project: Path, unique: str, home: Path, state: Path, environment: str = ENVIRONMENT) -> Rehearsal:
     """Make a rehearsal of a copy of the project; nothing runs yet."""
-    emulator, registry, proxy = free_ports(3)
+    aws, registry, proxy = free_ports(3)
     made = services.checkout(
         project, unique, home, PROJECT=PROJECT, APP_IMAGE_INPUTS='"Dockerfile content serve index.mjs"'
     )
     made.put("rehearsal", APP_ENV_GREETING="hello")
     variables = {
         "PROXY_PROJECT": unique,
-        "EMULATOR_PORT": str(emulator),
+        "EMULATOR_PORT": str(aws),
         "PROXY_PORT": str(proxy),
         "STATE_DIR": str(state),
         "IMAGE_REPOSITORY": f"127.0.0.1:{registry}/{environment}/api",

@@ -47,9 +47,9 @@ class Contained(Dev):
         return docker("ps", "-a", "--filter", f"name={self.project}-", "--format", key).splitlines()
 
     def destroy(self) -> None:
-        """Stop it whatever happened, and leave nothing behind."""
-        super().destroy()
+        """Remove it whatever happened, and leave nothing behind."""
         remove(self.project)
+        super().destroy()
 
 
 def made(folder: Path, name: str) -> Contained:
@@ -222,6 +222,7 @@ def test_the_foreground_follows_rebuilds_and_ends_with_the_signal(contained: Con
     assert contained.containers() == []
 
 
+@pytest.mark.usefixtures("furnished")
 def test_a_kill_in_the_middle_is_taken_over(contained: Contained) -> None:
     import signal
 

@@ -8,6 +8,7 @@ import queue
 import shutil
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -160,13 +161,12 @@ class Dev:
         return found
 
     def destroy(self) -> None:
-        """Stop it whatever happened, and leave nothing behind."""
-        self.inv("dev.down", f"--env={self.env}", timeout=60)
-        for line in self.left():
-            try:
-                psutil.Process(int(line.split()[0])).kill()
-            except psutil.Error:
-                continue
+        """Kill what runs of it, whatever happened, and leave nothing behind."""
+        end = time.monotonic() + DEADLINE
+        while (left := self.left()) and time.monotonic() < end:
+            for line in left:
+                with suppress(psutil.Error):
+                    psutil.Process(int(line.split()[0])).kill()
         shutil.rmtree(self.state, ignore_errors=True)
 
 

@@ -13,7 +13,7 @@ from soundbite import environment
 from soundbite.cloud import Cloud
 from soundbite.infrastructure import assembly, gaps, stacks
 from tests.conftest import free_ports
-from tests.integration.conftest import Dev, copy_app
+from tests.integration.conftest import Dev, copy_app, stock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,9 +23,10 @@ ACCOUNT = "111111111111"
 
 
 @pytest.fixture
-def aws(tmp_path: Path) -> Iterator[Dev]:
+def aws(tmp_path: Path, saved: Path) -> Iterator[Dev]:
     """Return dev-aws with an emulator of its own in the place of AWS; credentials of its account are set."""
     host = Dev(tmp_path / "state", copy_app(tmp_path), free_ports(3))
+    stock(host, saved)
     done = host.inv("setup-localstack")
     assert done.returncode == 0, done.stderr
     made = Dev(host.state, host.app, [host.ports[0], 0, host.ports[2]], env="dev-aws")
