@@ -1,11 +1,16 @@
-/** Remembers what was made of which files, as make does: by their sizes and times. Kept beside dist/, not in it. */
+/**
+ * Remembers what was made of which files: by their sizes and times, as make does, and where times differ, as they do after a
+ * copy, by their contents. Kept beside dist/, not in it.
+ */
+import { createHash } from 'node:crypto';
 import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join, relative, resolve } from 'node:path';
 import { APP } from './paths.mjs';
 
 const FOLDER = join(APP, '.soundbite');
 
-/** @typedef {Record<string, string>} Stamps sizes and times by path */
+/** @typedef {{size: number, time: number, hash: string}} Stamp */
+/** @typedef {Record<string, Stamp>} Stamps by path */
 /** @typedef {{inputs: Stamps, outputs: Stamps}} Made */
 
 /** @param {string} name */
@@ -21,8 +26,8 @@ export async function unchanged(name, outputs) {
   try {
     const made = await read(name);
     const inputs = Object.keys(made.inputs).map((path) => resolve(APP, path));
-    const [before, after] = await Promise.all([stamps(inputs), stamps(outputs)]);
-    return same(before, made.inputs) && same(after, made.outputs) ? new Set(inputs) : undefined;
+    const same = await Promise.all([are(made.inputs, inputs), are(made.outputs, outputs)]);
+    return same.every(Boolean) ? new Set(inputs) : undefined;
   } catch {
     return undefined; // nothing is remembered, or something of it is gone
   }
@@ -38,7 +43,7 @@ export async function unchanged(name, outputs) {
 export async function remember(name, inputs, outputs, began) {
   /** @type {Made} */
   const made = { inputs: await stamps(inputs), outputs: await stamps(outputs) };
-  if (Object.values(made.inputs).some((stamp) => Number(stamp.split(' ')[1]) >= began)) return;
+  if (Object.values(made.inputs).some(({ time }) => time >= began)) return;
   await mkdir(FOLDER, { recursive: true });
   await writeFile(join(FOLDER, '.gitignore'), '*\n');
   await writeFile(file(name), JSON.stringify(made));
@@ -59,18 +64,26 @@ async function stamps(paths) {
   /** @type {Stamps} */
   const found = {};
   const one = async (/** @type {string} */ path) => {
-    const { size, mtimeMs } = await stat(path);
-    found[relative(APP, path)] = `${size} ${mtimeMs}`;
+    const { size, mtimeMs: time } = await stat(path);
+    found[relative(APP, path)] = { size, time, hash: await hash(path) };
   };
   await Promise.all([...paths].map(one));
   return found;
 }
 
 /**
- * @param {Stamps} one
- * @param {Stamps} other
+ * Whether these files, all of them, are what they were.
+ * @param {Stamps} stamps
+ * @param {string[]} paths
  */
-function same(one, other) {
-  const paths = Object.keys(one);
-  return paths.length === Object.keys(other).length && paths.every((path) => one[path] === other[path]);
+async function are(stamps, paths) {
+  const one = async (/** @type {string} */ path) => {
+    const known = stamps[relative(APP, path)];
+    const { size, mtimeMs } = await stat(path);
+    return known?.size === size && (known.time === mtimeMs || known.hash === (await hash(path)));
+  };
+  return paths.length === Object.keys(stamps).length && (await Promise.all(paths.map(one))).every(Boolean);
 }
+
+/** @param {string} path */
+const hash = async (path) => createHash('sha256').update(await readFile(path)).digest('base64');
