@@ -9,6 +9,7 @@ from . import environment as environments
 from .cloud import Cloud
 from .errors import ConfigurationError
 from .infrastructure import assembly, stacks
+from .parallel import workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,12 +33,16 @@ def chosen(name: str, *, every: bool) -> list[Environment]:
 
 def build(environment: Environment) -> None:
     """Make what the infrastructure is made of: the cdk program, and the processor's code."""
-    for name, work in (
-        ("aws-cdk", application.cdk_cli()),
-        ("dependencies", application.dependencies(environment)),
-        ("build", application.build(environment)),
-    ):
-        if work is not None and work.needed():
+    works = {
+        "aws-cdk": application.cdk_cli(),
+        "dependencies": application.dependencies(environment),
+        "build": application.build(environment),
+    }
+    needed = {name: work for name, work in works.items() if work is not None and work.needed()}
+    with workers(1) as submit:
+        if needed:
+            submit(assembly.unpack)  # while npm waits for the network
+        for name, work in needed.items():
             with console.step(name) as step:
                 step.detail = "done" if work.ensure(step.tell) else "unchanged"
 

@@ -65,7 +65,10 @@ def ground(room: Room, cloud: Cloud, *, build: bool, inspect: bool = False) -> N
             if started.lost:
                 console.warn(started.lost)
         if build:
-            _work("dependencies", application.dependencies(environment))
+            dependencies = application.dependencies(environment)
+            if dependencies is not None and dependencies.needed():
+                submit(assembly.unpack)  # while npm waits for the network
+            _work("dependencies", dependencies)
             _work("build", application.build(environment))
         if not cli.done():
             with console.step("aws-cdk") as step:

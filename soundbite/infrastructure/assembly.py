@@ -8,19 +8,21 @@ import shutil
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from soundbite import application, files, locks, node, paths, shell
 from soundbite.errors import SoundbiteError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from soundbite.environment import Environment
 
 _SYNTH_TIMEOUT = 180
 _KEPT = 40
 """Assemblies kept; a checkout that goes back and forth between branches finds its own again."""
+_UNPACKED = "~/.cache/aws/jsii/package-cache"
+"""Where CDK's library unpacks itself, unless JSII_RUNTIME_PACKAGE_CACHE_ROOT says otherwise (jsii, on Linux)."""
 _RULES = ".rules"
 """Beside an assembly: the hash of what it was made of, but for the processor's code."""
 
@@ -118,6 +120,19 @@ def synth(environment: Environment, processor: Path | None = None) -> Assembly:
             shutil.rmtree(unfinished)
     _prune(folder.parent)
     return Assembly(folder, fresh=True)
+
+
+def unpack() -> None:
+    """Have CDK's library unpack itself, unless it has: once for a user and a version, ten seconds of a core.
+
+    Its first synthesis would do that otherwise. What fails here fails again then, and is told.
+    """
+    root = Path(os.environ.get("JSII_RUNTIME_PACKAGE_CACHE_ROOT") or _UNPACKED).expanduser()
+    if (root / "aws-cdk-lib" / metadata.version("aws-cdk-lib")).exists():
+        return
+    env = {**os.environ, "PATH": node.path_variable()}
+    with suppress(SoundbiteError):
+        shell.run([sys.executable, "-c", "import cdk, aws_cdk"], timeout=_SYNTH_TIMEOUT, cwd=paths.ROOT, env=env)
 
 
 def _validated(folder: Path, rules: str) -> bool:
