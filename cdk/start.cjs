@@ -1,9 +1,9 @@
 // Starts the cdk program with what V8 compiled of it the last time, in the folder CDK_CODE. It is one file of 16 MB, of
 // which most is compiled as it runs: node's own compile cache has only what is compiled before, a fifteenth (measured).
 'use strict';
-const { mkdirSync, readFileSync, renameSync, statSync, writeFileSync } = require('node:fs');
+const { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } = require('node:fs');
 const Module = require('node:module');
-const { dirname, join } = require('node:path');
+const { basename, dirname, join } = require('node:path');
 const v8 = require('node:v8');
 const vm = require('node:vm');
 
@@ -20,12 +20,17 @@ function read() {
   }
 }
 
-/** @param {vm.Script} script */
+/**
+ * Keeps it in the place of all others, which are of another version, or half written.
+ * @param {vm.Script} script
+ */
 function keep(script) {
+  const folder = dirname(kept);
   try {
-    mkdirSync(dirname(kept), { recursive: true });
+    mkdirSync(folder, { recursive: true });
     writeFileSync(`${kept}.${process.pid}`, script.createCachedData());
     renameSync(`${kept}.${process.pid}`, kept);
+    for (const each of readdirSync(folder)) if (each !== basename(kept)) rmSync(join(folder, each), { force: true });
   } catch {
     // Where that cannot be written, the next start takes as long as this one.
   }

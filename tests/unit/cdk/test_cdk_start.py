@@ -28,6 +28,8 @@ def test_it_is_the_program_first_and_again_and_with_a_broken_cache(tmp_path: Pat
     wanted = started(tmp_path / "none", "--version", by="node_modules/aws-cdk/bin/cdk")
     assert wanted[0] == 0
     code = tmp_path / "code"
+    code.mkdir()
+    (code / "of-another-version").write_text("old")
     assert started(code, "--version") == wanted
     (kept,) = code.iterdir()
     before = kept.stat()
