@@ -159,7 +159,7 @@ def image(name: str) -> dict[str, Any] | None:
 def containers(*labels: str) -> list[dict[str, Any]]:
     """Return what `docker inspect` says of the containers that have all of some labels `name=value`."""
     with suppress(daemon.Unasked):
-        listed = daemon.ask("/containers/json", all="true", filters={"label": list(labels)})
+        listed = daemon.ask("/containers/json", all="true", filters={"label": list(labels)}) or []
         every = [daemon.ask(f"/containers/{each['Id']}/json") for each in listed]
         return [each for each in every if each]  # one may be gone since
     filters = [word for label in labels for word in ("--filter", f"label={label}")]

@@ -113,7 +113,7 @@ def _up(place: Place, environment: Environment, network: Network) -> str:
             return f"left out: {taken.message} The hosts answer at their own addresses only"
     containers.start(found, made, image, network)
     # Asked by no environment's name, it answers by itself.
-    containers.await_answer(place.balancer, "load balancer", f"127.0.0.1:{port}", "/", 404)
+    containers.await_answer(place, places.BALANCER, "load balancer", f"127.0.0.1:{port}", "/", 404)
     return f"{environment.app_url}, started"
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from soundbite.building import Built
 
     from .network import Network
+    from .place import Place
 
 _MADE_LABEL = "soundbite.made"
 _TIMEOUT = 120.0
@@ -26,7 +27,6 @@ _STOP_GRACE = 10
 _READY_TIMEOUT = 20.0
 _ASK_TIMEOUT = 2.0
 _POLL = 0.05
-_TAIL = 20
 
 
 class Container(NamedTuple):
@@ -83,13 +83,13 @@ def start(found: dict[str, Any] | None, wanted: Container, image: Built, network
     engine.run(wanted.run(image, network), timeout=_TIMEOUT)
 
 
-def await_answer(name: str, what: str, address: str, path: str, status: int) -> None:
+def await_answer(place: Place, part: str, what: str, address: str, path: str, status: int) -> None:
     """Wait until a container that was started answers: the engine accepts connections for it before it listens itself.
 
     Parameters
     ----------
-    what:
-        What it is, for people: `registry`.
+    part, what:
+        Which part of the rehearsal it is, and what that is for people: `registry`.
     address:
         Where this machine reaches it: `127.0.0.1:5005`.
     path, status:
@@ -109,20 +109,12 @@ def await_answer(name: str, what: str, address: str, path: str, status: int) -> 
                 return
         except httpx.HTTPError:
             pass
-        if not _runs(name):
-            raise _silent(f"The {what} {name} ended as soon as it was started.", name)
-        if time.monotonic() > deadline:
-            raise _silent(f"The {what} {name} does not answer on {address} after {_READY_TIMEOUT:.0f} s.", name)
+        found = next(iter(place.containers(part)), None)
+        ended = found is None or not places.running(found)
+        if ended or time.monotonic() > deadline:
+            how = "ended as soon as it was started" if ended else f"does not answer after {_READY_TIMEOUT:.0f} s"
+            raise SoundbiteError(f"The {what} on {address} {how}.\n{engine.words_of(found)[0]}".rstrip())
         time.sleep(_POLL)
-
-
-def _runs(name: str) -> bool:
-    return engine.run(["docker", "inspect", "--format={{.State.Running}}", name]).stdout.strip() == "true"
-
-
-def _silent(message: str, name: str) -> SoundbiteError:
-    log = engine.run(["docker", "logs", f"--tail={_TAIL}", name], check=False)
-    return SoundbiteError(f"{message}\n{log.stdout}{log.stderr}".rstrip())
 
 
 def remove(found: Sequence[dict[str, Any]]) -> None:

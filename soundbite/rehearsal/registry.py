@@ -71,7 +71,7 @@ def ensure(place: Place, environment: Environment, image: Built, network: Networ
     if found is None or not (places.running(found) and number in engine.published(place.registry)):
         _require_port(environment, number)
     containers.start(found, wanted, image, network)
-    containers.await_answer(place.registry, "registry", f"127.0.0.1:{number}", "/v2/", 200)
+    containers.await_answer(place, places.REGISTRY, "registry", f"127.0.0.1:{number}", "/v2/", 200)
     return True
 
 

@@ -396,7 +396,7 @@ def test_a_load_balancer_that_does_not_start_fails_with_its_log(scene: Scene) ->
     (folder / "broken.conf").write_text("nonsense;\n")
     said = scene.up("--hosts=1", code=1).stderr
     (folder / "broken.conf").unlink()
-    assert f"The load balancer {scene.balancer} ended as soon as it was started.\n" in said
+    assert f"The load balancer on 127.0.0.1:{scene.proxy} ended as soon as it was started.\n" in said
     assert 'unknown directive "nonsense"' in said
     assert not [each for each in scene.left() if scene.balancer in each]
     assert len(scene.status()["hosts"]) == 1
