@@ -125,15 +125,18 @@ class Inv:
         Linux), nothing that has variables for the interpreter itself. A fork has the command line and the variables of
         what it was forked from, where somebody looks from outside; what is started, to be signalled or watched, is none
         unless it is asked for (`fork`).
+    front:
+        A program that starts it, with its arguments, such as `setpriv`: then nothing is forked.
     """
 
     root: Path = ROOT
     variables: dict[str, str] = field(default_factory=dict)
     forked: bool = hasattr(os, "pidfd_open")
+    front: tuple[str, ...] = ()
 
     def argv(self, *arguments: str) -> list[str]:
         """Return the command line."""
-        return [sys.executable, "-m", "invoke", "--search-root", str(self.root), *arguments]
+        return [*self.front, sys.executable, "-m", "invoke", "--search-root", str(self.root), *arguments]
 
     def __call__(
         self, *arguments: str, timeout: float = 120, stdin: str = "", **more: str
@@ -141,7 +144,7 @@ class Inv:
         """Run it to its end."""
         own = self.variables | more
         environ = clean_environ(**own)
-        if self.forked and not any(name.startswith(_FOR_PYTHON) for name in own):
+        if self.forked and not self.front and not any(name.startswith(_FOR_PYTHON) for name in own):
             words = ["--search-root", str(self.root), *arguments]
             return forking.forker().run(words, environ, "/", stdin, timeout)
         return subprocess.run(
@@ -157,7 +160,7 @@ class Inv:
 
     def fork(self, *arguments: str, **more: str) -> subprocess.Popen[str]:
         """Start it as a fork, where it may be one; signals reach it in the same way."""
-        if not self.forked:
+        if not self.forked or self.front:
             return self.start(*arguments, **more)
         environ = clean_environ(**(self.variables | {"PYTHONFAULTHANDLER": "1"} | more))
         return forking.Started(forking.forker(), ["--search-root", str(self.root), *arguments], environ, "/")

@@ -6,9 +6,9 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import time
 import uuid
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,12 +17,12 @@ import psutil
 import pytest
 
 from soundbite import compose
-from tests.conftest import clean_environ
 from tests.containers.conftest import docker, installed
 from tests.containers.services import ON_NODE, Checkout, checkout
 from tests.integration.conftest import until
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterator
 
 CONTENT, REVISION = "soundbite.content", "org.opencontainers.image.revision"
@@ -293,16 +293,8 @@ def test_compose_v1_alone_is_told(lone: Checkout, tmp_path: Path) -> None:
     plugins = [Path(each, "docker-compose") for each in compose._PLUGINS]
     hide = "".join(f"mount --bind /dev/null {each} && " for each in plugins if each.exists())
     assert hide
-    done = subprocess.run(
-        [installed("unshare"), "--mount", "sh", "-c", f'{hide} exec "$@"', "sh", *lone.inv.argv("build")],
-        env=clean_environ(**lone.inv.variables, PATH=f"{tools}:{os.environ['PATH']}"),
-        cwd="/",
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    front = (installed("unshare"), "--mount", "sh", "-c", f'{hide} exec "$@"', "sh")
+    done = replace(lone.inv, front=front)("build", PATH=f"{tools}:{os.environ['PATH']}")
     assert done.returncode == 1, done.stderr
     assert "Compose v2 (docker compose) is not there; docker-compose on PATH is Compose v1 (1.29.2)" in done.stderr
     assert "docker-compose-plugin" in done.stderr

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import pytest
 
 from soundbite import daemon, engine
+from soundbite.errors import SoundbiteError
 from tests.containers.conftest import docker
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 BY = pytest.mark.parametrize("by", ["socket", "docker"])
 
 
 @pytest.fixture
 def _asked(by: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    if by == "docker":
+    """Leave one way only: where the other is taken, the test fails."""
 
-        def no(_: str, **__: object) -> None:
-            raise daemon.Unasked
+    def no(*_: object, **__: object) -> None:
+        raise daemon.Unasked if by == "docker" else AssertionError("docker was run")
 
-        monkeypatch.setattr(daemon, "ask", no)
+    monkeypatch.setattr(*((daemon, "ask") if by == "docker" else (engine, "run")), no)
 
 
 @BY
@@ -50,6 +55,10 @@ def test_an_image_is_known_by_name_and_id_or_not_at_all(unique: str) -> None:
 
 @BY
 @pytest.mark.usefixtures("_asked", "engine")
-def test_an_engine_that_runs_is_enough(by: str) -> None:
-    assert by in {"socket", "docker"}
+def test_an_engine_that_runs_is_enough_and_one_that_is_away_is_told(
+    by: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     engine.require_running()
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/absent.sock")
+    with pytest.raises(SoundbiteError if by == "docker" else AssertionError, match=r"No Docker engine|docker was run"):
+        engine.require_running()

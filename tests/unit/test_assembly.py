@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,3 +104,28 @@ def test_one_that_another_process_takes_away_meanwhile_is_no_error(
     folder.with_suffix(".rules").unlink()
     synth("two")
     assert program.validated == ["yes", "yes"]
+
+
+@pytest.mark.parametrize("unpacked", [True, False])
+def test_the_library_is_unpacked_where_it_has_not_been(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, unpacked: bool
+) -> None:
+    ran: list[Any] = []
+    monkeypatch.setattr(shell, "run", lambda argv, **_: ran.append(argv))
+    monkeypatch.setenv("JSII_RUNTIME_PACKAGE_CACHE_ROOT", str(tmp_path))
+    if unpacked:
+        (tmp_path / "aws-cdk-lib" / metadata.version("aws-cdk-lib")).mkdir(parents=True)
+    assembly.unpack()
+    assert len(ran) == (0 if unpacked else 1)
+
+
+def test_a_library_that_cannot_be_unpacked_is_left_to_the_synthesis(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def no(*_: object, **__: object) -> None:
+        raise SoundbiteError("no luck today")
+
+    monkeypatch.setattr(shell, "run", no)
+    monkeypatch.setenv("JSII_RUNTIME_PACKAGE_CACHE_ROOT", str(tmp_path))
+    assembly.unpack()
+    assert list(tmp_path.iterdir()) == []

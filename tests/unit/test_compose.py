@@ -52,6 +52,23 @@ def test_each_command_names_project_folder_and_files_itself(made: list[str], res
     assert made == [*FRONT, *FILES, *rest]
 
 
+def test_compose_is_called_by_itself_where_docker_would_find_it_and_by_docker_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    own, everybodys = tmp_path / "own" / "cli-plugins", tmp_path / "usr"
+    monkeypatch.setenv("DOCKER_CONFIG", str(own.parent))
+    monkeypatch.setattr(compose, "_PLUGINS", (str(everybodys),))
+    assert compose.plugin() == ""
+    assert compose.down(PROJECT)[:3] == ["docker", "compose", "--project-name"]
+    for folder in (everybodys, own):
+        folder.mkdir(parents=True)
+        program = folder / "docker-compose"
+        program.touch(0o644)
+        assert compose.plugin() != str(program)
+        program.chmod(0o755)
+        assert compose.down(PROJECT)[:2] == [str(program), "--project-name"]
+
+
 def test_what_takes_a_project_down_needs_no_file() -> None:
     assert compose.down(PROJECT) == [*FRONT, "down", "--remove-orphans"]
     assert compose.down(PROJECT, volumes=True) == [*FRONT, "down", "--remove-orphans", "--volumes"]

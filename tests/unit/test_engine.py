@@ -13,7 +13,7 @@ import pytest
 from soundbite import compose, engine
 from soundbite.errors import SoundbiteError
 from soundbite.shell import CommandFailed, Completed
-from tests.conftest import Inv, clean_environ
+from tests.conftest import Inv
 from tests.containers.conftest import installed
 
 if TYPE_CHECKING:
@@ -147,16 +147,7 @@ def test_tasks_without_permission(arguments: list[str], forbidden: str) -> None:
     installed("docker")
     # Root may open everything, unless it gives that up.
     drop = [installed("setpriv"), "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
-    done = subprocess.run(
-        [*drop, *Inv().argv(*arguments)],
-        env=clean_environ(DOCKER_HOST=forbidden),
-        cwd="/",
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    done = Inv(front=tuple(drop))(*arguments, DOCKER_HOST=forbidden)
     refused(done, "This user may not use the Docker engine (permission denied", "sudo usermod -aG docker")
 
 
