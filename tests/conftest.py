@@ -44,8 +44,10 @@ _FOR_PYTHON = ("PYTHON", "LANG", "LC_")
 """How variables begin that an interpreter reads when it starts."""
 
 
-_WAITING = ("test_shell.py", "test_validations_end.py")
-"""Files whose tests mostly wait: begun first, that costs nothing beside those that keep cores busy."""
+_WAITING = ("test_shell.py", "test_validations_end.py", "test_api_checks.py")
+"""Files whose tests mostly wait: one at a time, that costs nothing beside those that keep cores busy."""
+_APART = 6
+"""Files that begin between two such."""
 
 
 class _AtOnce:
@@ -75,8 +77,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what mostly waits: at the end there would be nothing else to do."""
-    items.sort(key=lambda item: item.path.name not in _WAITING)
+    """Spread what mostly waits from the beginning on: at the end there would be nothing else to do."""
+    files = list(dict.fromkeys(item.path for item in items))
+    order = [each for each in files if each.name not in _WAITING]
+    for place, each in enumerate(each for each in files if each.name in _WAITING):
+        order.insert(place * (_APART + 1), each)
+    begins = {path: place for place, path in enumerate(order)}
+    items.sort(key=lambda item: begins[item.path])
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -12,7 +12,7 @@ from soundbite.ages import age
 from . import record, results
 from .record import FAILED, PASSED, Run, Unreadable
 
-_RESULTS = {"vitest": "vitest.xml", "pytest": "pytest.xml", "pytest alone": "alone.xml"}
+_RESULTS = {"vitest": "vitest.xml", "pytest": "pytest.xml"}
 PASS, FAIL, UNKNOWN = "pass", "fail", "unknown"
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-from concurrent.futures import wait
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -37,8 +36,6 @@ class Suite:
         What `--only` names.
     beside:
         Whether it runs beside the long ones, because it keeps a core busy for minutes and nothing waits for it.
-    alone:
-        Whether nothing may run beside it.
     """
 
     name: str
@@ -47,7 +44,6 @@ class Suite:
     cwd: Path = paths.ROOT
     env: Mapping[str, str] = field(default_factory=dict)
     beside: bool = False
-    alone: bool = False
 
 
 def suites(file: Callable[[str], Path], more: Sequence[str] = ()) -> list[Suite]:
@@ -68,10 +64,6 @@ def suites(file: Callable[[str], Path], more: Sequence[str] = ()) -> list[Suite]
     npm = ["npm", "--silent", "run"]
     vitest = ["--reporter=default", *_GITHUB_REPORTER, "--reporter=junit", f"--outputFile.junit={file('vitest.xml')}"]
     results = [f"--junitxml={file('pytest.xml')}", f"--cov-report=json:{file('coverage.json')}"]
-    alone = [f"--junitxml={file('alone.xml')}", "-q", "-m", "alone"]
-    # Whoever chooses tests gets them all in one go.
-    timed = [Suite("pytest alone", "python", [*python, "pytest", *alone], alone=True)] if not more else []
-    everything = [] if more else ["-m", "not alone"]
     return [
         Suite("ruff check", "static", [*python, "ruff", "check", "--quiet", "."]),
         Suite("ruff format", "static", [*python, "ruff", "format", "--check", "--quiet", "."]),
@@ -81,8 +73,7 @@ def suites(file: Callable[[str], Path], more: Sequence[str] = ()) -> list[Suite]
         Suite("tsc", "static", [*npm, "typecheck"], app),
         Suite("eslint", "static", [*npm, "lint"], app),
         Suite("vitest", "app", [*npm, "test", "--", *vitest], app, {"TEST_PYTHON": sys.executable}),
-        Suite("pytest", "python", [*python, "pytest", *_PYTEST, *results, *everything, *more]),
-        *timed,
+        Suite("pytest", "python", [*python, "pytest", *_PYTEST, *results, *more]),
     ]
 
 
@@ -120,8 +111,6 @@ def run(only: Sequence[str], more: Sequence[str] = ()) -> int:
         failed = _at_once([suite for suite in chosen if suite.group not in loud and not suite.beside], record)
         beside = [submit(partial(_quietly, suite, record)) for suite in chosen if suite.beside]
         for suite in [suite for suite in chosen if suite.group in loud]:
-            if suite.alone:
-                wait(beside)
             console.say(f"── {suite.name}")
             completed = _run(suite, record, loudly=True)
             failed += [suite.name] if completed.code else []
