@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import shutil
 import signal
 import subprocess
 import threading
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from soundbite import emulator
+from soundbite import daemon, emulator
 from soundbite.processes import Process
 from tests.conftest import Inv, free_ports
 from tests.containers import services
@@ -189,7 +190,13 @@ class Rehearsal:
 
     def host(self, number: int, *command: str) -> str:
         """Run a command in one of the hosts, past the workflow."""
-        return docker("exec", self.container(number), *command)
+        container = self.container(number)
+        entered = entering(container)
+        if not entered:
+            return docker("exec", container, *command)
+        done = subprocess.run([*entered, *command], capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 0, f"{container}: {' '.join(command)}: {done.stderr}{done.stdout}"
+        return done.stdout.strip()
 
     def container(self, number: int) -> str:
         """Return the name of the container that a host is, counted from 1."""
@@ -209,6 +216,23 @@ class Rehearsal:
         self.checkout.clean()
 
 
+def entering(container: str) -> list[str]:
+    """Return the command before one that is to run in a container without its engine, which takes thirty times as long.
+
+    Empty where that cannot be: we are not root, it does not run, or its processes are another machine's.
+    """
+    try:
+        found = daemon.ask(f"/containers/{container}/json")
+        pid = found["State"]["Pid"]
+        here = Path(f"/proc/{pid}/root/etc/hostname").read_text(encoding="utf-8").strip()
+    except (daemon.Unasked, OSError, TypeError):
+        return []
+    if here != found["Config"]["Hostname"] or found["State"]["Paused"] or shutil.which("nsenter") is None:
+        return []
+    spaces = ("--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root", "--wd")
+    return ["nsenter", f"--target={pid}", *spaces, "--", "env", "-i", *found["Config"]["Env"]]
+
+
 def rehearsal(project: Path, unique: str, home: Path, state: Path, environment: str = ENVIRONMENT) -> Rehearsal:
     """Make a rehearsal of a copy of the project; nothing runs yet."""
     aws, registry, proxy = free_ports(3)
@@ -219,6 +243,7 @@ def rehearsal(project: Path, unique: str, home: Path, state: Path, environment: 
     variables = {
         "PROXY_PROJECT": unique,
         "EMULATOR_PORT": str(aws),
+        "EMULATOR_ENGINE": "no",  # hosts need none of it
         "PROXY_PORT": str(proxy),
         "STATE_DIR": str(state),
         "IMAGE_REPOSITORY": f"127.0.0.1:{registry}/{environment}/api",

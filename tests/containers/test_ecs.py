@@ -27,6 +27,7 @@ def place(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reh
     folder = tmp_path_factory.mktemp("ecs")
     name = f"sbtest-{uuid.uuid4().hex[:10]}"
     made = rehearsal(copied(folder / "project"), name, folder / "home", folder / "state")
+    made.variables["EMULATOR_ENGINE"] = "yes"
     made.checkout.put(ENVIRONMENT, PLATFORM="ecs")
     try:
         made.up(1)
