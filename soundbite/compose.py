@@ -10,13 +10,13 @@ import json
 import os
 import re
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import files, paths
+from . import files, paths, plugins
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from .environment import Environment
 
@@ -27,12 +27,6 @@ OWNER_LABEL = "soundbite.state"
 
 REHEARSAL_LABEL = "soundbite.rehearsal"
 """What a container, network or volume is to `inv rehearse.up`: host, registry or network."""
-
-_PLUGINS = (
-    *("/usr/local/lib/docker/cli-plugins", "/usr/local/libexec/docker/cli-plugins"),
-    *("/usr/lib/docker/cli-plugins", "/usr/libexec/docker/cli-plugins"),
-)
-"""Where docker looks for its plugins behind the user's own folder, in this order (docker/cli, cli-plugins/manager)."""
 
 SECRETS = "/run/secrets"
 """Where compose mounts secrets (compose specification, "secrets")."""
@@ -129,16 +123,8 @@ def config(project: Project) -> list[str]:
     return [*_compose(project), "config", "--format=json"]
 
 
-def plugin() -> str:
-    """Return the path of Compose, which as docker's plugin is a program of its own; empty: docker must look for it."""
-    own = Path(os.environ.get("DOCKER_CONFIG") or "~/.docker").expanduser() / "cli-plugins"
-    programs = (str(Path(folder, "docker-compose")) for folder in (own, *_PLUGINS))
-    return next((each for each in programs if os.access(each, os.X_OK)), "")
-
-
 def _compose(project: Project) -> list[str]:
-    # By `docker compose` it takes over twice as long to start (measured): docker starts, and has it say what it is.
-    found = plugin()
+    found = plugins.path("docker-compose")
     # Without an env file of its own it would read any `.env` that lies about.
     return [
         *([found] if found else ["docker", "compose"]),

@@ -66,6 +66,14 @@ class _Connection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
+def is_default() -> bool:
+    """Tell whether docker uses its default context, which a variable that names an engine is part of."""
+    try:
+        return bool(os.environ.get("DOCKER_HOST")) or _chosen() in {"", "default"}
+    except Unasked:
+        return False
+
+
 def _socket() -> str:
     """Return the socket at which docker would ask (docs.docker.com, "Docker contexts": which variable wins)."""
     host = os.environ.get("DOCKER_HOST", "")
@@ -74,14 +82,16 @@ def _socket() -> str:
         if scheme != "unix":
             raise Unasked(host)
         return path
-    context = os.environ.get("DOCKER_CONTEXT") or _context()
+    context = _chosen()
     if context not in {"", "default"}:
         raise Unasked(context)
     return _SOCKET
 
 
-def _context() -> str:
-    """Return the context that the user has chosen for good."""
+def _chosen() -> str:
+    """Return the context that the user has chosen, by a variable or for good; empty: none."""
+    if os.environ.get("DOCKER_CONTEXT"):
+        return os.environ["DOCKER_CONTEXT"]
     folder = Path(os.environ.get("DOCKER_CONFIG") or "~/.docker").expanduser()
     try:
         return str(json.loads((folder / "config.json").read_text(encoding="utf-8")).get("currentContext", ""))

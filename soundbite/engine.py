@@ -9,7 +9,7 @@ import shutil
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from . import compose, console, daemon, shell
+from . import console, daemon, plugins, shell
 from .errors import SoundbiteError
 from .shell import CommandFailed
 
@@ -127,7 +127,7 @@ def require_compose() -> None:
     SoundbiteError
         It is not there; the message says whether Compose v1 is.
     """
-    if compose.plugin() or run(["docker", "compose", "version", "--short"], check=False).code == 0:
+    if plugins.path("docker-compose") or run(["docker", "compose", "version", "--short"], check=False).code == 0:
         return
     try:
         other = run(["docker-compose", "version", "--short"], check=False).stdout.strip()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from . import files, paths
+from . import files, paths, plugins
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -163,7 +163,7 @@ def build_secrets(variables: Mapping[str, str]) -> dict[str, Path]:
 
 def _build(recipe: Recipe, target: str, secrets: Mapping[str, Path]) -> list[str]:
     return [
-        *("docker", "build", "--progress=plain", "--file", str(recipe.folder / recipe.dockerfile)),
+        *(*plugins.build(), "--progress=plain", "--file", str(recipe.folder / recipe.dockerfile)),
         *("--target", target),
         *(word for name, path in sorted(secrets.items()) for word in ("--secret", f"id={name},src={path}")),
     ]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
-from soundbite import compose
+from soundbite import plugins
 from tests.containers.conftest import docker, installed
 from tests.containers.services import ON_NODE, Checkout, checkout
 from tests.integration.conftest import until
@@ -290,8 +290,8 @@ def test_compose_v1_alone_is_told(lone: Checkout, tmp_path: Path) -> None:
     tools.mkdir()
     (tools / "docker-compose").write_text("#!/bin/sh\necho 1.29.2\n")
     (tools / "docker-compose").chmod(0o755)
-    plugins = [Path(each, "docker-compose") for each in compose._PLUGINS]
-    hide = "".join(f"mount --bind /dev/null {each} && " for each in plugins if each.exists())
+    programs = [Path(each, "docker-compose") for each in plugins._FOLDERS]
+    hide = "".join(f"mount --bind /dev/null {each} && " for each in programs if each.exists())
     assert hide
     front = (installed("unshare"), "--mount", "sh", "-c", f'{hide} exec "$@"', "sh")
     done = replace(lone.inv, front=front)("build", PATH=f"{tools}:{os.environ['PATH']}")

@@ -13,12 +13,12 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from soundbite import compose, environment, paths
+from soundbite import compose, environment, paths, plugins
 from soundbite.compose import Project
 
 PROJECT = Project("some-project", [Path("/files/base.yml"), Path("/files/values.json")], {"API_IMAGE": "x"})
 FRONT = [
-    *([compose.plugin()] if compose.plugin() else ["docker", "compose"]),
+    *([plugins.path("docker-compose")] if plugins.path("docker-compose") else ["docker", "compose"]),
     *("--project-name", "some-project", "--project-directory", str(paths.COMPOSE)),
     *("--env-file", os.devnull, "--ansi=never", "--progress=plain"),
 ]
@@ -50,23 +50,6 @@ def _unescaped(text: str) -> str:
 )
 def test_each_command_names_project_folder_and_files_itself(made: list[str], rest: list[str]) -> None:
     assert made == [*FRONT, *FILES, *rest]
-
-
-def test_compose_is_called_by_itself_where_docker_would_find_it_and_by_docker_elsewhere(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    own, everybodys = tmp_path / "own" / "cli-plugins", tmp_path / "usr"
-    monkeypatch.setenv("DOCKER_CONFIG", str(own.parent))
-    monkeypatch.setattr(compose, "_PLUGINS", (str(everybodys),))
-    assert compose.plugin() == ""
-    assert compose.down(PROJECT)[:3] == ["docker", "compose", "--project-name"]
-    for folder in (everybodys, own):
-        folder.mkdir(parents=True)
-        program = folder / "docker-compose"
-        program.touch(0o644)
-        assert compose.plugin() != str(program)
-        program.chmod(0o755)
-        assert compose.down(PROJECT)[:2] == [str(program), "--project-name"]
 
 
 def test_what_takes_a_project_down_needs_no_file() -> None:

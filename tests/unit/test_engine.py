@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from soundbite import compose, engine
+from soundbite import engine, plugins
 from soundbite.errors import SoundbiteError
 from soundbite.shell import CommandFailed, Completed
 from tests.conftest import Inv
@@ -171,7 +171,7 @@ def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     script(
         folder / "docker", f'[ "$1" = compose ] && {{ echo "docker: unknown command" >&2; exit 1; }}; exec {real} "$@"'
     )
-    monkeypatch.setattr(compose, "_PLUGINS", ())
+    monkeypatch.setattr(plugins, "_FOLDERS", ())
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     # Nothing else of this machine's PATH: a docker-compose may be there.
     monkeypatch.setenv("PATH", f"{folder}:{_shell_folder(tmp_path)}")

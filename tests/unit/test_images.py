@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from soundbite import environment, images, packaging, publishing
+from soundbite import environment, images, packaging, plugins, publishing
 from soundbite.images import Recipe
 from soundbite.registry import Name
 from tests.conftest import ROOT
@@ -37,7 +37,7 @@ def test_an_image_is_built_with_its_labels_its_name_and_no_secret_in_an_argument
     secrets = {"npmrc": Path("/home/me/.npmrc"), "ca": Path("/ca.pem")}
     argv = images.build(RECIPE, CONTENT, revision="abc-dirty", created="2026-01-01T00:00:00Z", secrets=secrets)
     assert argv == [
-        *("docker", "build", "--progress=plain", "--file", "/app/Dockerfile", "--target", "production"),
+        *(*plugins.build(), "--progress=plain", "--file", "/app/Dockerfile", "--target", "production"),
         *("--secret", "id=ca,src=/ca.pem", "--secret", "id=npmrc,src=/home/me/.npmrc"),
         *LABELS,
         *("--tag", "tiny/api:production-0123456789abcdef"),
@@ -47,7 +47,7 @@ def test_an_image_is_built_with_its_labels_its_name_and_no_secret_in_an_argument
 
 def test_files_are_exported_from_a_stage() -> None:
     assert images.export(RECIPE, "processor", Path("/out"), secrets={}) == [
-        *("docker", "build", "--progress=plain", "--file", "/app/Dockerfile", "--target", "processor"),
+        *(*plugins.build(), "--progress=plain", "--file", "/app/Dockerfile", "--target", "processor"),
         *("--output", "type=local,dest=/out", "/app"),
     ]
 
