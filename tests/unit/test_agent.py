@@ -306,3 +306,21 @@ def test_what_compose_says_when_it_fails_is_told_by_its_name(monkeypatch: pytest
     told = "^docker-compose --project-name some-project ended with exit code 17: no luck today$"
     with pytest.raises(StepFailed, match=told):
         engine.compose_down("some-project")
+
+
+@pytest.mark.parametrize("there", ["as a program", "where docker alone finds it", "nowhere"])
+def test_a_host_without_compose_is_refused(there: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(engine, "_PLUGINS", (str(tmp_path),))
+    monkeypatch.setattr(engine, "body_of", lambda *_: b"OK")
+    says = {"where docker alone finds it": "2.26.1"}.get(there, "")
+    asked = tmp_path / "asked"
+    for name in ("docker", *(["docker-compose"] if there == "as a program" else [])):
+        (tmp_path / name).write_text(f'#!/bin/sh\necho "$@" >>{asked}\necho {says}\n')
+        (tmp_path / name).chmod(0o755)
+    if there == "nowhere":
+        with pytest.raises(StepFailed, match="install docker-compose-v2"):
+            engine.require()
+    else:
+        engine.require()
+    assert asked.exists() == (there != "as a program")

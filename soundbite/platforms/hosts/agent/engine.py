@@ -33,7 +33,8 @@ def require() -> None:
         body_of(_SOCKET, "/_ping")  # for its version, the engine would start programs to ask for theirs
     except OSError:
         raise StepFailed("cannot connect to the docker daemon: its engine does not run") from None
-    if not run([*_compose(), "version", "--short"], {}, check=False).strip():
+    # A plugin that is there is believed: whether it works is seen at once, by the first that is asked of it.
+    if not _plugin() and not run(["docker", "compose", "version", "--short"], {}, check=False).strip():
         raise StepFailed("docker compose (v2) is not there; install docker-compose-v2")
 
 
@@ -106,11 +107,14 @@ def _compose() -> list[str]:
     By `docker compose` it takes two and a half times as long to start (measured): docker itself starts, and starts it
     once to ask what it is, and once to have it work.
     """
-    for folder in _PLUGINS:
-        program = Path(folder, "docker-compose").expanduser()
-        if os.access(program, os.X_OK):
-            return [str(program)]
-    return ["docker", "compose"]
+    found = _plugin()
+    return [found] if found else ["docker", "compose"]
+
+
+def _plugin() -> str:
+    """Return the path of Compose; empty: docker must look for it."""
+    programs = (str(Path(folder, "docker-compose").expanduser()) for folder in _PLUGINS)
+    return next((each for each in programs if os.access(each, os.X_OK)), "")
 
 
 def ensure_image(image: str, registry: dict[str, str] | None) -> None:
