@@ -5,9 +5,10 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
-from typing import TYPE_CHECKING, NamedTuple
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from soundbite import engine
+from soundbite import engine, waiting
 from soundbite.errors import SoundbiteError
 from soundbite.shell import CommandFailed
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 _RANGES = "10.213.{}.0/24"
 _REGISTRY, _BALANCER, _FIRST_HOST = 2, 3, 10
+_KNOWN_WITHIN = 5.0
+"""Seconds for the engine to know of what it has made."""
+_UNKNOWN = re.compile(r"not found|no such network", re.IGNORECASE)
 _OVERLAPS = re.compile(r"overlap|conflict", re.IGNORECASE)
 
 
@@ -55,8 +59,24 @@ def ensure(place: Place) -> Network:
     """
     if not place.networks():
         _make(place)
-    found = json.loads(engine.run(["docker", "network", "inspect", place.network]).stdout)[0]
+    found = _found(place.network)
     return Network(found["Id"], ipaddress.IPv4Network(found["IPAM"]["Config"][0]["Subnet"]))
+
+
+def _found(name: str) -> dict[str, Any]:
+    """Return what the engine says of the network.
+
+    One that it has just made it did not know, once, while others were being removed (Docker 20.10): it is asked again.
+    """
+    deadline = time.monotonic() + _KNOWN_WITHIN
+    while True:
+        began = time.monotonic()
+        try:
+            return dict(json.loads(engine.run(["docker", "network", "inspect", name]).stdout)[0])
+        except CommandFailed as failed:
+            if not _UNKNOWN.search(failed.completed.stderr) or began > deadline:
+                raise
+        waiting.pause(began, 0.05)
 
 
 def _make(place: Place) -> None:
