@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from bench import rehearsed
 from soundbite import paths
 from tests.containers.conftest import docker
-from tests.containers.rehearsals import Load, answer
+from tests.containers.load import Load
+from tests.containers.rehearsals import answer
 
 if TYPE_CHECKING:
     from bench.rehearsed import Given

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from bench import alone, rehearsed, side_by_side, together
 from bench.table import Row, at_most, failed
 from soundbite import console, engine
-from tests.containers.rehearsals import Load
+from tests.containers.load import Load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -19,7 +19,7 @@ from bench.campaign.performing import perform
 from bench.campaign.plan import blows
 from bench.campaign.stage import stage
 from soundbite import console
-from tests.containers.rehearsals import Load
+from tests.containers.load import Load
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

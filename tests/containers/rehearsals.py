@@ -5,24 +5,18 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import shutil
 import signal
 import subprocess
 import threading
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from soundbite import daemon, emulator
+from soundbite import emulator
 from soundbite.processes import Process
 from tests.conftest import Inv, free_ports
-from tests.containers import services
+from tests.containers import inside, services
 from tests.containers.conftest import docker, remove
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import Self
 
 ENVIRONMENT = "dev-aws-deployed"
 PROJECT = "sbrehearsed"
@@ -190,13 +184,7 @@ class Rehearsal:
 
     def host(self, number: int, *command: str) -> str:
         """Run a command in one of the hosts, past the workflow."""
-        container = self.container(number)
-        entered = entering(container)
-        if not entered:
-            return docker("exec", container, *command)
-        done = subprocess.run([*entered, *command], capture_output=True, text=True, timeout=120, check=False)
-        assert done.returncode == 0, f"{container}: {' '.join(command)}: {done.stderr}{done.stdout}"
-        return done.stdout.strip()
+        return inside.run(self.container(number), *command)
 
     def container(self, number: int) -> str:
         """Return the name of the container that a host is, counted from 1."""
@@ -214,23 +202,6 @@ class Rehearsal:
             docker("rm", "-f", "-v", *tasks, check=False)
         remove(self.variables["PROXY_PROJECT"])
         self.checkout.clean()
-
-
-def entering(container: str) -> list[str]:
-    """Return the command before one that is to run in a container without its engine, which takes thirty times as long.
-
-    Empty where that cannot be: we are not root, it does not run, or its processes are another machine's.
-    """
-    try:
-        found = daemon.ask(f"/containers/{container}/json")
-        pid = found["State"]["Pid"]
-        here = Path(f"/proc/{pid}/root/etc/hostname").read_text(encoding="utf-8").strip()
-    except (daemon.Unasked, OSError, TypeError):
-        return []
-    if here != found["Config"]["Hostname"] or found["State"]["Paused"] or shutil.which("nsenter") is None:
-        return []
-    spaces = ("--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root", "--wd")
-    return ["nsenter", f"--target={pid}", *spaces, "--", "env", "-i", *found["Config"]["Env"]]
 
 
 def rehearsal(project: Path, unique: str, home: Path, state: Path, environment: str = ENVIRONMENT) -> Rehearsal:
@@ -264,67 +235,6 @@ def answer(host: str, path: str = "/who", *, port: int = 80, named: str = "") ->
         assert response.status == 200, (response.status, body)
         return dict(json.loads(body))
     finally:
-        connection.close()
-
-
-class Load:
-    """Clients that keep their connections and never retry, on every host; a `with` statement starts and ends them.
-
-    Parameters
-    ----------
-    rate:
-        Requests a second, in all; every fifth is a POST. The timeout of each is 5 s.
-    """
-
-    def __init__(self, hosts: Sequence[str], rate: float = 200, clients: int = 6) -> None:
-        self.failed: list[str] = []
-        self.served: dict[str, int] = {}
-        self._ended = threading.Event()
-        self._counting = threading.Lock()
-        pause = clients / rate
-        self._threads = [
-            threading.Thread(target=self._client, args=(hosts[each % len(hosts)], pause, each), daemon=True)
-            for each in range(clients)
-        ]
-
-    @property
-    def count(self) -> int:
-        """How many requests were answered or failed."""
-        return sum(self.served.values()) + len(self.failed)
-
-    def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        for thread in self._threads:
-            thread.join(10)
-
-    def _client(self, host: str, pause: float, number: int) -> None:
-        connection = http.client.HTTPConnection(host, 80, timeout=5)
-        due = time.monotonic()
-        while not self._ended.is_set():
-            number += 1
-            try:
-                post = number % 5 == 0
-                connection.request("POST" if post else "GET", "/who", body=b"{}" if post else None)
-                response = connection.getresponse()
-                body = response.read()
-                ok = response.status == 200
-                what = str(json.loads(body)["name"]) if ok else f"{host}: {response.status} {body[:100]!r}"
-            except (OSError, http.client.HTTPException, ValueError, KeyError) as error:
-                ok, what = False, f"{host}: {type(error).__name__} {error}"
-                connection.close()
-                connection = http.client.HTTPConnection(host, 80, timeout=5)
-            with self._counting:
-                if ok:
-                    self.served[what] = self.served.get(what, 0) + 1
-                else:
-                    self.failed.append(what)
-            due = max(due + pause, time.monotonic() - 1)
-            self._ended.wait(max(0.0, due - time.monotonic()))
         connection.close()
 
 

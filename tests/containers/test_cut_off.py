@@ -23,7 +23,8 @@ from soundbite import emulator
 from soundbite.processes import Process
 from tests.containers.conftest import docker, paused
 from tests.containers.killing import beside, finished, killed, settled, two_hosts
-from tests.containers.rehearsals import Load, Rehearsal, answer, ended, last_words, until_said
+from tests.containers.load import Load
+from tests.containers.rehearsals import Rehearsal, answer, ended, last_words, until_said
 from tests.integration.conftest import until
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.containers.conftest import docker
-from tests.containers.rehearsals import Load, Rehearsal, rehearsal
+from tests.containers.load import Load
+from tests.containers.rehearsals import Rehearsal, rehearsal
 from tests.integration.conftest import until
 
 if TYPE_CHECKING:
